@@ -1,0 +1,101 @@
+"""What every task offers: truth, writer, parser and metric."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from medgrpo.errors import UserError
+from medgrpo.types import Sample
+
+__all__ = ["Parsed", "Status", "Task", "free_text"]
+
+Status = Literal["ok", "repaired", "failed", "free_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a parser found in an answer.
+
+    Attributes:
+        value: A structure that JSON can hold, as the task's ``truth``; None if nothing was found.
+        status: ``ok`` for the published format, ``repaired`` when something was corrected or ignored,
+            ``failed`` when there is nothing to score, ``free_text`` for tasks without a structure.
+        notes: What was repaired or ignored, one phrase each.
+    """
+
+    value: Any
+    status: Status
+    notes: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether the answer is exactly in the published format."""
+        return self.status in ("ok", "free_text")
+
+
+class Task(ABC):
+    """One task of the benchmark. Instances hold no state.
+
+    Attributes:
+        name: Canonical name.
+        qa_types: The benchmark's spellings of it.
+        metric: Versioned name of the per-answer metric; None for free text, which only a similarity or a
+            judge can score. The version rises whenever a value could change.
+        metric_range: Bounds of the metric.
+        max_new_tokens: Default cap of an answer's length for real checkpoints.
+        localisation: Whether rewards multiply the accuracy by the validity of the format.
+    """
+
+    name: ClassVar[str]
+    qa_types: ClassVar[tuple[str, ...]]
+    metric: ClassVar[str | None] = None
+    metric_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    max_new_tokens: ClassVar[int] = 256
+    localisation: ClassVar[bool] = False
+
+    @abstractmethod
+    def truth(self, sample: Sample) -> Any:
+        """The reference structure: from ``struc_info``, else from the answer's text, else None."""
+
+    @abstractmethod
+    def write(self, truth: Any) -> str:
+        """The answer in exactly the published format."""
+
+    @abstractmethod
+    def parse(self, text: str, sample: Sample | None = None) -> Parsed:
+        """The structure in an answer; never raises, whatever the text.
+
+        Args:
+            text: A model's answer.
+            sample: The question, for tasks whose closed answer list depends on it.
+        """
+
+    def score(self, parsed: Parsed, sample: Sample) -> float:
+        """The strict metric of one answer, in ``metric_range``; a failed parse scores 0.
+
+        Raises:
+            TypeError: For free-text tasks, which have no metric.
+            UserError: If the sample has no ground truth.
+        """
+        if self.metric is None:
+            raise TypeError(f"{self.name} answers are free text: score them by similarity or by a judge")
+        truth = self.truth(sample)
+        if truth is None:
+            raise UserError(f"row {sample.row} ({sample.id}): no ground truth to score a {self.name} answer")
+        if parsed.status == "failed":
+            return 0.0
+        return self.accuracy(parsed.value, truth, sample)
+
+    def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
+        """The metric between a parsed structure and the truth, see :meth:`score`."""
+        raise TypeError(f"{self.name} has no metric")
+
+
+def free_text(text: str) -> Parsed:
+    """The parse of a caption: the stripped text, failed if there is none."""
+    stripped = text.strip()
+    if not stripped:
+        return Parsed(None, "failed", ("empty answer",))
+    return Parsed(stripped, "free_text")
