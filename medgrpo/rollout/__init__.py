@@ -1,0 +1,1 @@
+"""Sampling answers from the policy, and the store of every answer with all of its numbers."""
