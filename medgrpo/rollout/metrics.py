@@ -1,0 +1,115 @@
+"""What one round of rollouts says about learning, by dataset and task, as flat numbers for loggers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from medgrpo.types import PairKey, Rollout
+
+__all__ = ["round_metrics"]
+
+
+def _tag(name: str) -> str:
+    """A name that TensorBoard leaves as it is: ``stg_viou@1`` becomes ``stg_viou_1``."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else math.nan
+
+
+def _components(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    raw: dict[str, list[float]] = defaultdict(list)
+    normalised: dict[str, list[float]] = defaultdict(list)
+    for rollout in rollouts:
+        for name, score in rollout.reward.components.items():
+            raw[score.metric].append(score.raw)
+            normalised[name].append(score.normalised)
+    numbers = {f"raw_{_tag(metric)}": _mean(values) for metric, values in raw.items()}
+    return numbers | {f"normalised_{_tag(name)}": _mean(values) for name, values in normalised.items()}
+
+
+def _judges(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    judgements = [r.reward.judgement for r in rollouts if r.reward.judgement is not None]
+    counts: dict[str, float] = defaultdict(float)
+    for judgement in judgements:
+        counts[f"judge_status_{_tag(judgement.status)}"] += 1.0
+    if judgements:
+        counts["judge_mean"] = _mean([judgement.mean for judgement in judgements])
+    return dict(counts)
+
+
+def _groups(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    firsts = list({rollout.group_id: rollout for rollout in rollouts}.values())
+    return {
+        "groups": float(len(firsts)),
+        "zero_variance_share": _mean([float(r.skip_reason == "zero_variance") for r in firsts]),
+        "failed_group_share": _mean([float(r.skip_reason == "failed_reward") for r in firsts]),
+        "group_std": _mean([r.group_std for r in firsts]),
+    }
+
+
+def _pair_metrics(rollouts: Sequence[Rollout], entropies: Sequence[float]) -> dict[str, float]:
+    rewards = np.array([r.reward.value for r in rollouts if math.isfinite(r.reward.value)])
+    p25, p50, p75 = np.percentile(rewards, [25, 50, 75]) if rewards.size else (math.nan,) * 3
+    advantages = np.array([r.advantage for r in rollouts if r.kept and math.isfinite(r.advantage)])
+    statuses = [r.reward.parse_status for r in rollouts]
+    structured = [float(status != "failed") for status in statuses if status != "free_text"]
+    numbers = {
+        "answers": float(len(rollouts)),
+        "reward_mean": float(rewards.mean()) if rewards.size else math.nan,
+        "reward_p25": float(p25),
+        "reward_p50": float(p50),
+        "reward_p75": float(p75),
+        "advantage_std": float(advantages.std()) if advantages.size else math.nan,
+        "length_mean": _mean([float(len(r.completion.token_ids)) for r in rollouts]),
+        "truncated_share": _mean([float(r.completion.truncated) for r in rollouts]),
+    }
+    if structured:
+        numbers["parse_rate"] = _mean(structured)
+    if entropies:
+        numbers["entropy"] = _mean(entropies)
+    return numbers | _groups(rollouts) | _components(rollouts) | _judges(rollouts)
+
+
+def round_metrics(
+    rollouts: Sequence[Rollout], *, entropies: Sequence[float] | None = None, prefix: str = "train"
+) -> dict[str, float]:
+    """Statistics of one round for each (dataset, task) that occurs in it.
+
+    Failed scores (NaN) are left out of means and percentiles, and counted by ``failed_group_share`` and
+    ``judge_status_*``. Names that do not apply (a parse rate of free text, a judge that was not asked) are
+    absent, a mean over nothing is NaN.
+
+    Args:
+        rollouts: The answers of one round.
+        entropies: Mean token entropy of each answer in nats, one a rollout.
+        prefix: First part of every name.
+
+    Returns:
+        ``<prefix>/<dataset>/<task>/<name>`` to number. Names: ``answers``, ``groups``, ``reward_mean``,
+        ``reward_p25|p50|p75``, ``advantage_std`` (kept answers), ``group_std`` (mean over groups),
+        ``zero_variance_share`` and ``failed_group_share`` (of groups), ``length_mean`` (tokens),
+        ``truncated_share``, ``parse_rate``, ``entropy``, ``raw_<metric>``, ``normalised_<component>``,
+        ``judge_mean`` (1-5), ``judge_status_<status>`` (counts).
+
+    Raises:
+        ValueError: If ``entropies`` has another length than ``rollouts``.
+    """
+    if entropies is not None and len(entropies) != len(rollouts):
+        raise ValueError(f"{len(rollouts)} rollouts but {len(entropies)} entropies")
+    by_pair: dict[PairKey, list[int]] = defaultdict(list)
+    for position, rollout in enumerate(rollouts):
+        by_pair[rollout.sample.pair].append(position)
+    flat: dict[str, float] = {}
+    for (dataset, task), positions in sorted(by_pair.items()):
+        given = [] if entropies is None else [entropies[p] for p in positions]
+        numbers = _pair_metrics([rollouts[p] for p in positions], given)
+        flat.update({f"{prefix}/{_tag(dataset)}/{_tag(task)}/{name}": v for name, v in numbers.items()})
+    return flat
