@@ -31,7 +31,7 @@ LEVELS = (0, 1, 2)
 """Scores of a criterion."""
 
 _PUBLISHED = re.compile(r"\s*Two structures: [0-2], Cystic plate: [0-2], Hepatocystic triangle: [0-2]\.?\s*")
-_VALUE = r"[\"'*`]*\s*[:=]?\s*[\"'*`]*\s*(?P<value>[+-]?[0-9]{1,4}(?![0-9])(?:\.[0-9]{1,6})?)"
+_VALUE = r"(?:\s*[\"'*`:=]){0,6}\s*(?P<value>[+-]?[0-9]{1,4}(?![0-9])(?:\.[0-9]{1,6})?)"
 _FIND = {
     "two_structures": re.compile(r"\btwo[ _]structures?" + _VALUE, re.IGNORECASE),
     "cystic_plate": re.compile(r"(?<!hepato)cystic[ _]plate" + _VALUE, re.IGNORECASE),

@@ -32,7 +32,8 @@ _HEADER = re.compile(
     rf"[ \t]*(?P<unit>{UNIT})?[ \t\])*]*(?P<colon>:|-(?=\s))?[ \t*]*",
     re.IGNORECASE,
 )
-_BULLET_BEFORE_NEXT = re.compile(r"[\s\[(*#•-]+(?:[0-9]{1,3}[.)]\s*)?[\s\[(*-]*$")
+_BULLET = " \t\r\n[(*#•-"
+_ORDINAL = re.compile(r"\n[ \t]{0,20}[0-9]{1,3}[.)]$")
 
 
 class DenseCaptioning(Task):
@@ -62,11 +63,11 @@ class DenseCaptioning(Task):
     def parse(self, text: str, sample: Sample | None = None) -> Parsed:
         """Events in any common notation, also on one line.
 
-        A header without a unit counts only if none has one.
+        Headers with unit and colon come first; those without a unit count only if none has one.
         """
         del sample
         lines = [_PUBLISHED_LINE.fullmatch(line.rstrip()) for line in text.split("\n") if line.strip()]
-        published = [m for m in lines if m is not None]
+        published = [m for m in lines if m is not None and not _joined(m["caption"])]
         if lines and len(published) == len(lines):
             found = [(m["start"], m["end"], m["caption"]) for m in published]
         else:
@@ -92,19 +93,31 @@ class DenseCaptioning(Task):
         return sum(intervals.f1_at(a, b, t) for t in THRESHOLDS) / len(THRESHOLDS)
 
 
+def _joined(caption: str) -> bool:
+    """Whether a further event hides in a caption, because the line break before it is missing."""
+    return any(m["unit"] and m["colon"] == ":" for m in _HEADER.finditer(unify_dashes(caption)))
+
+
 def _loose(text: str) -> list[tuple[str, str, str]]:
     """(start, end, caption) texts of every header found anywhere, also where lines were joined."""
     plain = unify_dashes(text)
     headers = list(_HEADER.finditer(plain))
-    headers = [m for m in headers if m["unit"]] or [m for m in headers if m["colon"]]
+    units = [m for m in headers if m["unit"]]
+    # "held for 3-4 seconds" inside a caption is no event where the events are followed by colons.
+    headers = [m for m in units if m["colon"]] or units or [m for m in headers if m["colon"]]
+    if not headers:
+        return []
     stops = [m.start() for m in headers[1:]] + [len(text)]
     found = []
     for m, stop in zip(headers, stops, strict=True):
         caption = text[m.end() : stop]
-        found.append(
-            (m["start"], m["end"], _BULLET_BEFORE_NEXT.sub("", caption) if stop < len(text) else caption)
-        )
+        found.append((m["start"], m["end"], _without_bullet(caption) if stop < len(text) else caption))
     return found
+
+
+def _without_bullet(caption: str) -> str:
+    """A caption without the list marker ("- ", "2. ", "**") of the event that follows it."""
+    return _ORDINAL.sub("", caption.rstrip(_BULLET)).rstrip()
 
 
 def _flat(truth: Any) -> list[Any]:

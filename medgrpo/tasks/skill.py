@@ -36,7 +36,7 @@ LEVELS = (1, 2, 3, 4, 5)
 
 _PUBLISHED = re.compile(r"\s*" + ", ".join(rf"{re.escape(name)}: [1-5]/5" for name in ASPECTS) + r"\.?\s*")
 _RATING = (
-    r"[\"'*`]*\s*[:=]?\s*[\"'*`]*\s*(?P<value>[+-]?[0-9]{1,4}(?![0-9])(?:\.[0-9]{1,6})?)"
+    r"(?:\s*[\"'*`:=]){0,6}\s*(?P<value>[+-]?[0-9]{1,4}(?![0-9])(?:\.[0-9]{1,6})?)"
     r"(?:\s*(?:/|out of)\s*(?P<base>[0-9]{1,4})(?![0-9]))?"
 )
 _FIND: Mapping[str, re.Pattern[str]] = {
@@ -45,7 +45,7 @@ _FIND: Mapping[str, re.Pattern[str]] = {
         ASPECTS,
         (
             r"respect[ _]for[ _]tissues?",
-            r"suture[ _]*(?:/|and|&|-)?[ _]*needle[ _]handling",
+            r"suture[ _]?(?:/|and|&|-)?[ _]?needle[ _]handling",
             r"time[ _](?:and|&)[ _]motion",
             r"flow[ _]of[ _](?:the[ _])?operation",
             r"overall[ _]performance",

@@ -29,7 +29,7 @@ _COMMA = r"(?:\s*[,;]\s*|\s+)"
 _ENTRY = rf"{SECONDS} seconds: \[{_NUMBER}(?:, ?{_NUMBER}){{3}}\]"
 _PUBLISHED = re.compile(rf"\s*{_ENTRY}(?:\s+{_ENTRY})*\s*")
 _LOOSE = re.compile(
-    rf"(?<![\w.:/-])(?P<time>{CLOCK_OR_SECONDS})[\"']?\s*(?:{UNIT}[\"']?)?\s*[:=]?\s*"
+    rf"(?<![\w.:/-])(?P<time>{CLOCK_OR_SECONDS})[\"']?(?:\s*{UNIT}[\"']?)?(?:\s*[:=])?\s*"
     r"(?:[\[(]\s*){1,3}(?=(?P<box>[^\[\](){}]{1,200}))",
     re.IGNORECASE,
 )
