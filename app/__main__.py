@@ -1,0 +1,37 @@
+"""``python -m app --runs runs/``: open the dashboard on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from medgrpo.errors import UserError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the dashboard; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Look at what a model in training answers, and why each answer got its reward. "
+        "Serves a web page on this machine only (127.0.0.1) and reads the runs without changing them.",
+    )
+    parser.add_argument("--runs", default="runs", help="folder that training wrote to (default: %(default)s)")
+    parser.add_argument("--port", type=int, help="port of the page (default: the first free one from 7860)")
+    options = parser.parse_args(arguments)
+    try:
+        from app.server import launch
+
+        launch(options.runs, options.port)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
