@@ -1,0 +1,23 @@
+"""The commands beside training: one module each, imported only when it is called.
+
+A command module has a docstring whose first line is its help, ``add_arguments(parser)`` and
+``run(args) -> int``.
+"""
+
+__all__ = ["COMMANDS", "TRAINER_COMMANDS"]
+
+TRAINER_COMMANDS = {
+    "fit": "train a model: SFT or GRPO, by config",
+    "validate": "run the validation loop of a config",
+    "test": "run the test loop of a config",
+    "predict": "write predictions of a config's model on its data",
+}
+
+COMMANDS = {
+    "demo": "medgrpo.commands.demo",
+    "synthesize": "medgrpo.commands.synthesize",
+    "tiny-base": "medgrpo.commands.tiny_base",
+    "baseline": "medgrpo.commands.baseline",
+    "evaluate": "medgrpo.commands.evaluate",
+    "export": "medgrpo.commands.export",
+}
