@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -54,6 +56,7 @@ class _SecurityHeaders:
 def _prepare() -> None:
     """Settings that Gradio reads while it is imported, and a working folder without anything to serve."""
     private = tempfile.mkdtemp(prefix="medgrpo-app-")  # 0700
+    atexit.register(shutil.rmtree, private, ignore_errors=True)
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_RUN_HISTORY="False",
