@@ -1,0 +1,29 @@
+"""Readers of frames: one protocol for lists of image files and for video files."""
+
+from __future__ import annotations
+
+from medgrpo.data.readers.base import FrameReader, Overlay, VideoError
+from medgrpo.data.readers.frames import FrameListReader
+from medgrpo.data.readers.pyav import PyAVReader
+from medgrpo.errors import UserError
+from medgrpo.types import Clip
+
+__all__ = ["VIDEO_BACKENDS", "FrameReader", "Overlay", "VideoError", "open_reader"]
+
+VIDEO_BACKENDS = {"pyav": PyAVReader}
+"""Decoders of video files by name."""
+
+
+def open_reader(clip: Clip, video_backend: str = "pyav") -> FrameReader:
+    """The reader of a clip: of its image files, or of its video file with the chosen decoder.
+
+    Args:
+        clip: What to read.
+        video_backend: A key of :data:`VIDEO_BACKENDS`; image files need none.
+
+    Raises:
+        UserError: If there is no such decoder.
+    """
+    if video_backend not in VIDEO_BACKENDS:
+        raise UserError(f"unknown video_backend {video_backend!r}; known are: {', '.join(VIDEO_BACKENDS)}")
+    return FrameListReader(clip) if clip.frames else VIDEO_BACKENDS[video_backend](clip)

@@ -1,0 +1,102 @@
+"""Lists of image files with their times: how MedVidBench ships its clips."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from medgrpo.data.readers.base import Overlay, VideoError, check_indices, resize_frame
+from medgrpo.types import Clip
+
+__all__ = ["FrameListReader"]
+
+
+class FrameListReader:
+    """Reads the image files of a clip through Pillow.
+
+    Args:
+        clip: A clip with ``frames``.
+    """
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+
+    def times(self) -> np.ndarray:
+        """The clip's own times, which the records file gave."""
+        return np.asarray(self.clip.times, dtype=np.float64)
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of the first frame, from its header.
+
+        Raises:
+            VideoError: If it is missing or not an image.
+        """
+        return self._open(0, header_only=True).shape[:2]
+
+    def read(
+        self, indices: Sequence[int] | np.ndarray, height: int, width: int, overlay: Overlay | None = None
+    ) -> np.ndarray:
+        """Read frames at a size; see :class:`~medgrpo.data.readers.base.FrameReader`.
+
+        Raises:
+            VideoError: If a file is missing, broken or of another size than the first one.
+        """
+        positions = check_indices(indices, len(self.clip.frames))
+        out = np.empty((len(positions), 3, height, width), dtype=np.uint8)
+        expected = self.size() if len(positions) else (0, 0)
+        for slot, index in enumerate(positions.tolist()):
+            if slot and index == positions[slot - 1]:
+                out[slot] = out[slot - 1]
+                continue
+            frame = self._open(index)
+            if frame.shape[:2] != expected:
+                raise VideoError(
+                    self.clip.frames[index],
+                    f"frame {index} of the clip is {frame.shape[1]}x{frame.shape[0]}, the first one is "
+                    f"{expected[1]}x{expected[0]}; all frames of a clip must have one size",
+                )
+            if overlay is not None:
+                frame = overlay(index, frame)
+            out[slot] = resize_frame(frame, height, width)
+        return out
+
+    def identity(self) -> str:
+        """Hash of all paths with size and modification time of the first file.
+
+        Raises:
+            VideoError: If the first file is missing.
+        """
+        first = self.clip.frames[0]
+        try:
+            stat = first.stat()
+        except OSError as error:
+            raise VideoError(first, f"frame 0 of the clip cannot be opened: {error.strerror}") from error
+        paths = "\0".join(str(path) for path in self.clip.frames)
+        return f"frames:{hashlib.sha256(paths.encode()).hexdigest()}:{stat.st_size}:{stat.st_mtime_ns}"
+
+    def _open(self, index: int, header_only: bool = False) -> np.ndarray:
+        from PIL import Image
+
+        path = self.clip.frames[index]
+        where = f"frame {index} of the clip"
+        try:
+            with Image.open(path) as image:
+                if header_only:
+                    return np.broadcast_to(np.uint8(0), (image.height, image.width, 3))
+                return np.asarray(image.convert("RGB"))
+        except FileNotFoundError:
+            raise VideoError(path, f"{where} is missing") from None
+        except IsADirectoryError:
+            raise VideoError(path, f"{where} is a directory, not an image") from None
+        except Image.UnidentifiedImageError as error:
+            raise VideoError(path, f"{where} is not an image that Pillow can read") from error
+        except Image.DecompressionBombError as error:
+            raise VideoError(path, f"{where} is too large: {error}") from error
+        except (OSError, SyntaxError, ValueError) as error:
+            raise VideoError(path, f"{where} is broken: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
