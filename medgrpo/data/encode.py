@@ -1,0 +1,235 @@
+"""From a sample to what a Qwen-VL model is fed: sampled frames, prompt ids, positions.
+
+The processor gets a "virtual video": the sampled frames with their true rate as metadata and every resampling
+switched off, so that what the policy decided is what the model sees, in training and at rollout.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from medgrpo.data.batch import PolicyBatch, collate
+from medgrpo.data.frame_cache import FrameCache
+from medgrpo.data.positions import mrope_positions
+from medgrpo.data.readers import open_reader
+from medgrpo.data.regions import region_index, region_overlay
+from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.errors import UserError
+from medgrpo.types import Clip, Region, Sample
+
+__all__ = ["EncodedClip", "EncodedPrompt", "Encoder"]
+
+VIRTUAL_CLOCK = 1000
+"""Ticks a second in which Qwen3-VL is told each frame's time."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedClip:
+    """The frames of a clip that the model sees.
+
+    Attributes:
+        frames: uint8, ``[T, 3, H, W]``, T even.
+        grid: Patches by (time, height, width).
+        fps: Effective sampling rate, frames a second.
+        times: Seconds from the start of the clip of each frame, as the model is told.
+    """
+
+    frames: torch.Tensor
+    grid: tuple[int, int, int]
+    fps: float
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPrompt:
+    """A question ready for the model.
+
+    Attributes:
+        sample: Where it came from.
+        text: The prompt after the chat template, its video placeholder unexpanded.
+        ids: Token ids with the video placeholder expanded, ``[P]`` int64.
+        positions: M-RoPE positions, ``[3, P]`` int64.
+        next_position: Position of the first answer token on all three axes.
+        clip: The frames; the same object for prompts about the same clip.
+    """
+
+    sample: Sample
+    text: str
+    ids: np.ndarray
+    positions: np.ndarray
+    next_position: int
+    clip: EncodedClip
+
+
+class Encoder:
+    """Encodes samples for one processor and one sampling policy.
+
+    Args:
+        processor: A Qwen2.5-VL or Qwen3-VL processor.
+        sampling: Decides which frames are seen and at which size.
+        tokens_per_second: Temporal positions a second (``vision_config.tokens_per_second``) of Qwen2.5-VL;
+            None for models that are told times as text.
+        cache: Keeps resized frames between epochs.
+        video_backend: Decoder of video files.
+        max_prompt_tokens: Longest prompt accepted, video tokens included.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        sampling: SamplingPolicy,
+        *,
+        tokens_per_second: float | None,
+        cache: FrameCache | None = None,
+        video_backend: str = "pyav",
+        max_prompt_tokens: int = 32768,
+    ) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.sampling = sampling
+        self.tokens_per_second = tokens_per_second
+        self.cache = cache if cache is not None else FrameCache()
+        self.video_backend = video_backend
+        self.max_prompt_tokens = max_prompt_tokens
+        self.pad_token_id: int = self.tokenizer.pad_token_id
+        self.eos_token_id: int = self.tokenizer.eos_token_id
+        self._clips: OrderedDict[tuple[Clip, Region | None], EncodedClip] = OrderedDict()
+
+    def prompt(self, sample: Sample) -> EncodedPrompt:
+        """Encode one question.
+
+        Raises:
+            UserError: If a frame cannot be read or the prompt is too long; the message names the row.
+        """
+        try:
+            clip = self._clip(sample)
+        except UserError as error:
+            raise UserError(f"row {sample.row} ({sample.id}): {error}") from error
+        text = self.processor.apply_chat_template(
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "video"}, {"type": "text", "text": sample.question}],
+                }
+            ],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        ids = np.asarray(self.tokenizer(self._expand(text, clip))["input_ids"], dtype=np.int64)
+        if len(ids) > self.max_prompt_tokens:
+            raise UserError(
+                f"row {sample.row} ({sample.id}): the prompt has {len(ids)} tokens, more than "
+                f"max_prompt_tokens={self.max_prompt_tokens}; lower the sampling policy's token budget"
+            )
+        video_processor = self.processor.video_processor
+        step = (self.tokens_per_second or 0.0) * video_processor.temporal_patch_size / clip.fps
+        positions = mrope_positions(
+            ids,
+            video_token_id=self.processor.video_token_id,
+            grid=clip.grid,
+            merge_size=video_processor.merge_size,
+            temporal_step=step,
+        )
+        return EncodedPrompt(sample, text, ids, positions, int(positions.max()) + 1, clip)
+
+    def answer(self, text: str) -> list[int]:
+        """Token ids of an answer, its end token included."""
+        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.eos_token_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of an answer without special tokens."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def collate(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        answers: Sequence[Sequence[int]] | None = None,
+        *,
+        pad: Literal["left", "right"] = "right",
+    ) -> PolicyBatch:
+        """Stack prompts, with or without answers, into tensors; see :func:`medgrpo.data.batch.collate`."""
+        return collate(self, prompts, answers, pad=pad)
+
+    def patches(self, clips: Sequence[EncodedClip]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised patches of clips and their grids.
+
+        Returns:
+            float32 ``[patches, D]`` in the order of the clips, and int64 ``[U, 3]``.
+        """
+        out = self.processor.video_processor(
+            videos=[clip.frames for clip in clips],
+            do_sample_frames=False,
+            do_resize=False,
+            cap_pixels_per_frame=False,
+            return_tensors="pt",
+        )
+        return out["pixel_values_videos"], out["video_grid_thw"]
+
+    def virtual_video(self, clip: EncodedClip) -> dict[str, Any]:
+        """The metadata under which the processor, or an engine, is handed the frames."""
+        if self.tokens_per_second is None:
+            indices = [round(t * VIRTUAL_CLOCK) for t in clip.times]
+            return {
+                "total_num_frames": indices[-1] + 1,
+                "fps": float(VIRTUAL_CLOCK),
+                "frames_indices": indices,
+            }
+        n = len(clip.frames)
+        return {"total_num_frames": n, "fps": clip.fps, "frames_indices": list(range(n))}
+
+    def _expand(self, text: str, clip: EncodedClip) -> str:
+        """Replace the one video placeholder by as many tokens as the clip has, the processor's own way."""
+        from transformers.video_utils import VideoMetadata
+
+        inputs = {
+            "video_grid_thw": torch.tensor([clip.grid]),
+            "video_metadata": [VideoMetadata(**self.virtual_video(clip))],
+        }
+        replacement = self.processor.replace_video_token(inputs, 0)
+        placeholder = self.processor.video_token
+        start, end = "<|vision_start|>", "<|vision_end|>"
+        if self.tokens_per_second is None and f"{start}{placeholder}{end}" in text:
+            # Qwen3-VL writes its own markers round every grid. vLLM replaces the outer pair with them, as the
+            # released checkpoints were trained; transformers 5.19 leaves it standing.
+            placeholder = f"{start}{placeholder}{end}"
+        return text.replace(placeholder, replacement, 1)
+
+    def _clip(self, sample: Sample) -> EncodedClip:
+        key = (sample.clip, sample.region)
+        if key in self._clips:
+            self._clips.move_to_end(key)
+            return self._clips[key]
+        reader = open_reader(sample.clip, video_backend=self.video_backend)
+        height, width = reader.size()
+        drawn = sample.region is not None
+        keep = region_index(sample) if drawn else None  # the frame with the box must be seen
+        plan = self.sampling.plan(reader.times(), height, width, keep=keep)
+        frames = self.cache.get_or_read(
+            reader,
+            plan.indices,
+            plan.height,
+            plan.width,
+            overlay=region_overlay(sample, (height, width)) if drawn else None,
+            overlay_key=repr((sample.region, sample.canvas)) if drawn else "",
+        )
+        video_processor = self.processor.video_processor
+        clip = EncodedClip(
+            frames=torch.from_numpy(frames),
+            grid=(
+                len(frames) // video_processor.temporal_patch_size,
+                plan.height // video_processor.patch_size,
+                plan.width // video_processor.patch_size,
+            ),
+            fps=plan.fps_effective,
+            times=tuple(float(t) for t in plan.times),
+        )
+        self._clips[key] = clip
+        if len(self._clips) > 256:
+            self._clips.popitem(last=False)
+        return clip
