@@ -1,0 +1,56 @@
+"""What every training module of medgrpo shares: the policy, its optimizer and its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+
+from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.schedule import Schedule
+
+__all__ = ["PolicyModule"]
+
+
+class PolicyModule(L.LightningModule):
+    """Owns a policy, optimises what it marks as trainable, and saves only that.
+
+    Args:
+        policy: The model in training.
+        optimizer: Called with the trainable parameters.
+        schedule: Learning rate over the optimizer steps; None keeps it constant.
+    """
+
+    def __init__(
+        self,
+        policy: QwenVLPolicy,
+        optimizer: OptimizerCallable,
+        schedule: Schedule | None = None,
+    ) -> None:
+        super().__init__()
+        self.policy = policy
+        self.optimizer = optimizer
+        self.schedule = schedule
+        # Frozen weights come from the base model's directory, so a checkpoint need not hold them.
+        self.strict_loading = False
+
+    def configure_model(self) -> None:
+        """Load the weights, once."""
+        self.policy.setup()
+
+    def configure_optimizers(self) -> Any:
+        """Optimise the trainable parameters under the schedule."""
+        optimizer = self.optimizer([p for p in self.policy.parameters() if p.requires_grad])
+        if self.schedule is None:
+            return optimizer
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out frozen weights."""
+        trainable = {name for name, p in self.named_parameters() if p.requires_grad}
+        state: Mapping[str, torch.Tensor] = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if name in trainable}

@@ -1,0 +1,35 @@
+"""Lightning callbacks: what a run leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from medgrpo.modules.sampling_file import write_sampling
+
+__all__ = ["ExportHF"]
+
+
+class ExportHF(Callback):
+    """Writes the policy as a Hugging Face directory when training ends.
+
+    Args:
+        directory: Where to; adapters are merged into the weights.
+        merge: False writes the adapter alone.
+    """
+
+    def __init__(self, directory: str, merge: bool = True) -> None:
+        self.directory = directory
+        self.merge = merge
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Export on rank 0, after an ordinary end only."""
+        if not trainer.is_global_zero or trainer.interrupted:
+            return
+        Path(self.directory).mkdir(parents=True, exist_ok=True)
+        pl_module.policy.save_hf(self.directory, merge=self.merge)
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        write_sampling(self.directory, datamodule.sampling)

@@ -1,0 +1,269 @@
+"""The policy: a Qwen-VL model behind one forward that takes our positions and encodes each clip once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medgrpo.data.batch import PolicyBatch
+from medgrpo.data.encode import Encoder
+from medgrpo.data.frame_cache import FrameCache
+from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.errors import UserError
+
+__all__ = ["LoRA", "QwenVLPolicy"]
+
+FAMILIES = ("qwen2_5_vl", "qwen3_vl")
+
+
+@dataclass
+class LoRA:
+    """Low-rank adapters on the language model.
+
+    Attributes:
+        rank: Rank of the update.
+        alpha: Scale; the update is multiplied by alpha / rank.
+        dropout: Dropout in front of the adapter.
+        target_modules: Linear layers of the language model that get an adapter.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class QwenVLPolicy(nn.Module):
+    """A Qwen2.5-VL or Qwen3-VL checkpoint as a policy.
+
+    Weights are loaded by :meth:`setup`, not by the constructor, so that a configuration can be parsed and
+    printed without them.
+
+    Args:
+        path: Hugging Face directory (config, weights, tokenizer, processor).
+        lora: Train adapters instead of the language model's own weights.
+        freeze_vision: Keep the vision tower and its projector as they are.
+        dtype: Of the frozen weights and the forward; trainable weights stay in float32, because a learning
+            rate of 5e-7 is lost to rounding in bfloat16.
+        attention: Attention implementation of transformers, e.g. ``sdpa`` or ``flash_attention_2``.
+        gradient_checkpointing: Recompute activations in the backward pass.
+        logit_chunk: Answer tokens whose logits are held at once, which bounds peak memory by
+            ``logit_chunk * vocabulary``.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        lora: LoRA | None = None,
+        freeze_vision: bool = False,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        attention: str = "sdpa",
+        gradient_checkpointing: bool = False,
+        logit_chunk: int = 4096,
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.lora = lora
+        self.freeze_vision = freeze_vision
+        self.dtype_name = dtype
+        self.attention = attention
+        self.gradient_checkpointing = gradient_checkpointing
+        self.logit_chunk = logit_chunk
+        self.model: Any = None
+        self.processor: Any = None
+
+    def setup(self) -> None:
+        """Load processor and weights; does nothing the second time.
+
+        Raises:
+            UserError: If the directory is missing or holds another kind of model.
+        """
+        if self.model is not None:
+            return
+        from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+        directory = Path(self.path)
+        if not (directory / "config.json").is_file():
+            raise UserError(f"policy.path: {directory} is not a model directory (no config.json in it)")
+        try:
+            config = AutoConfig.from_pretrained(directory, local_files_only=True)
+            if config.model_type not in FAMILIES:
+                raise UserError(
+                    f"policy.path: {directory} holds a {config.model_type} model; expected one of {', '.join(FAMILIES)}"
+                )
+            self.processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+            dtype = getattr(torch, self.dtype_name)
+            model = AutoModelForImageTextToText.from_pretrained(
+                directory, local_files_only=True, dtype=dtype, attn_implementation=self.attention
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
+        self.model = self._prepare(model)
+
+    def _prepare(self, model: Any) -> Any:
+        """Choose what is trained; the rest stays as loaded."""
+        if self.lora is not None:
+            from peft import LoraConfig, get_peft_model
+
+            adapter = LoraConfig(
+                r=self.lora.rank,
+                lora_alpha=self.lora.alpha,
+                lora_dropout=self.lora.dropout,
+                # The language model only: vLLM serves no adapters on the vision tower.
+                target_modules=rf".*language_model.*\.({'|'.join(self.lora.target_modules)})",
+            )
+            model = get_peft_model(model, adapter)
+            if not self.freeze_vision:
+                self._inner(model).model.visual.requires_grad_(True)
+        elif self.freeze_vision:
+            model.model.visual.requires_grad_(False)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        if self.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        return model
+
+    @staticmethod
+    def _inner(model: Any) -> Any:
+        """The Qwen-VL model itself, without the adapter wrapper."""
+        return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+    @property
+    def qwen(self) -> Any:
+        """The Qwen-VL model itself, without the adapter wrapper."""
+        if self.model is None:
+            raise RuntimeError("QwenVLPolicy.setup() must run before the model is used")
+        return self._inner(self.model)
+
+    @property
+    def family(self) -> str:
+        """``qwen2_5_vl`` or ``qwen3_vl``."""
+        return str(self.qwen.config.model_type)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.qwen.parameters()).device
+
+    @property
+    def banned_ids(self) -> list[int]:
+        """Ids that no answer may hold: a sampled vision placeholder would ask for features that do not exist."""
+        config = self.qwen.config
+        names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+        return sorted({getattr(config, name) for name in names})
+
+    def encoder(self, sampling: SamplingPolicy, *, cache: FrameCache | None = None, **options: Any) -> Encoder:
+        """An encoder that matches this model.
+
+        Args:
+            sampling: Frames and sizes; its factor must be the model's own patch * merge.
+            cache: Of resized frames.
+            **options: Further arguments of :class:`Encoder`.
+
+        Raises:
+            UserError: If the sampling policy rounds sizes to another factor than the model's.
+        """
+        vision = self.qwen.config.vision_config
+        factor = vision.patch_size * vision.spatial_merge_size
+        if sampling.factor != factor:
+            raise UserError(
+                f"sampling.factor is {sampling.factor}, but {self.family} at {self.path} needs {factor} "
+                f"(patch {vision.patch_size} x merge {vision.spatial_merge_size})"
+            )
+        tokens_per_second = float(vision.tokens_per_second) if self.family == "qwen2_5_vl" else None
+        return Encoder(self.processor, sampling, tokens_per_second=tokens_per_second, cache=cache, **options)
+
+    def vision(self, batch: PolicyBatch) -> dict[str, Any]:
+        """Encode each distinct clip once and lay its features out for the rows that share it."""
+        out = self.qwen.model.get_video_features(batch.pixel_values_videos, batch.video_grid_thw, return_dict=True)
+        rows = batch.clip_index.tolist()
+        out.pooler_output = tuple(out.pooler_output[i] for i in rows)
+        if getattr(out, "deepstack_features", None) is not None:
+            out.deepstack_features = [tuple(level[i] for i in rows) for level in out.deepstack_features]
+        return {"video": out}
+
+    def hidden(self, batch: PolicyBatch) -> torch.Tensor:
+        """Last hidden states, ``[B, L, H]``."""
+        return self.qwen.model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            mm_encoder_outputs=self.vision(batch),
+            use_cache=False,
+        ).last_hidden_state
+
+    def next_token_logits(self, hidden: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+        """Logits over the next token in float32, divided by the temperature, banned ids at -inf.
+
+        Args:
+            hidden: ``[..., H]``.
+            temperature: Of the sampling distribution.
+        """
+        logits = self.qwen.lm_head(hidden).float() / temperature
+        return logits.index_fill(-1, torch.tensor(self.banned_ids, device=logits.device), float("-inf"))
+
+    def logps(self, batch: PolicyBatch, temperature: float = 1.0) -> torch.Tensor:
+        """Log-probability of each answer token, ``[B, L]``, 0 outside the answers; differentiable."""
+        return self.logps_and_entropy(batch, temperature)[0]
+
+    def logps_and_entropy(self, batch: PolicyBatch, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities and the entropy of the distribution they came from.
+
+        Args:
+            batch: Prompts with answers.
+            temperature: Divides the logits before the softmax, as at sampling.
+
+        Returns:
+            ``[B, L]`` log-probabilities (the value at an answer token is its own) and ``[B, L]`` entropies in
+            nats without gradient, both 0 outside the answers.
+        """
+        hidden = self.hidden(batch)
+        mask = batch.completion_mask[:, 1:]
+        # Logits at answer positions only: prompt positions times vocabulary would dominate the memory.
+        predictors = hidden[:, :-1][mask]
+        targets = batch.input_ids[:, 1:][mask]
+        logps, entropies = [], []
+        for start in range(0, len(targets), self.logit_chunk):
+            chunk = slice(start, start + self.logit_chunk)
+            distribution = torch.log_softmax(self.next_token_logits(predictors[chunk], temperature), dim=-1)
+            logps.append(distribution.gather(-1, targets[chunk, None]).squeeze(-1))
+            with torch.no_grad():
+                entropies.append(-(distribution.exp() * distribution.nan_to_num(neginf=0.0)).sum(-1))
+        shape = batch.completion_mask.shape
+        out = hidden.new_zeros(shape, dtype=torch.float32)
+        entropy = hidden.new_zeros(shape, dtype=torch.float32)
+        if logps:
+            out = out.masked_scatter(batch.completion_mask, torch.cat(logps))
+            entropy = entropy.masked_scatter(batch.completion_mask, torch.cat(entropies))
+        return out, entropy.detach()
+
+    def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
+        """Write a Hugging Face directory.
+
+        Args:
+            directory: Created if missing.
+            merge: Fold adapters into the weights; False writes the adapter alone.
+        """
+        model = self.model
+        if self.lora is not None and merge:
+            import copy
+
+            model = copy.deepcopy(model).merge_and_unload()
+        model.save_pretrained(directory)
+        self.processor.save_pretrained(directory)
+
+    @torch.no_grad()
+    def fingerprint(self) -> str:
+        """Short hash of the trainable weights, which names a policy in the rollout store."""
+        digest = hashlib.sha256()
+        for name, parameter in sorted(self.named_parameters()):
+            if parameter.requires_grad:
+                digest.update(name.encode())
+                digest.update(parameter.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]

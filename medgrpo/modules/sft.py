@@ -1,0 +1,62 @@
+"""Supervised fine-tuning: knowledge injection before GRPO."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+
+from medgrpo.data.batch import PolicyBatch
+from medgrpo.modules.base import PolicyModule
+from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.schedule import Schedule
+
+__all__ = ["SFTModule", "answer_nll"]
+
+
+def answer_nll(logps: torch.Tensor, completion_mask: torch.Tensor) -> torch.Tensor:
+    """Mean negative log-likelihood of the answer tokens of a batch.
+
+    Args:
+        logps: ``[B, L]``, 0 outside the answers.
+        completion_mask: ``[B, L]`` bool.
+
+    Returns:
+        A scalar in nats a token. Prompt and video tokens take no part.
+    """
+    return -logps.sum() / completion_mask.sum().clamp(min=1)
+
+
+class SFTModule(PolicyModule):
+    """Teaches the reference answers.
+
+    Args:
+        policy: The model in training.
+        optimizer: Called with the trainable parameters.
+        schedule: Learning rate over the optimizer steps; None keeps it constant.
+    """
+
+    def __init__(
+        self,
+        policy: QwenVLPolicy,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: Schedule | None = None,
+    ) -> None:
+        super().__init__(policy, optimizer, schedule)
+        self.save_hyperparameters(ignore=["policy", "optimizer", "schedule"])
+
+    def training_step(self, batch: PolicyBatch, batch_idx: int) -> torch.Tensor:
+        """Answer-only loss of one batch."""
+        loss = answer_nll(self.policy.logps(batch), batch.completion_mask)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: PolicyBatch, batch_idx: int) -> None:
+        """Answer-only loss on held-out rows, weighted by tokens."""
+        loss = answer_nll(self.policy.logps(batch), batch.completion_mask)
+        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=batch.completion_tokens)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a :class:`PolicyBatch`."""
+        return batch.to(device)
