@@ -1,8 +1,24 @@
-"""Policies and the Lightning modules that train them."""
+"""Policies, the objectives they are trained with, and the Lightning modules that do it.
 
-from medgrpo.modules.callbacks import ExportHF
-from medgrpo.modules.policy import LoRA, QwenVLPolicy
-from medgrpo.modules.schedule import Schedule
-from medgrpo.modules.sft import SFTModule
+The names below are imported when first used: the mathematics needs neither Lightning nor transformers.
+"""
 
-__all__ = ["ExportHF", "LoRA", "QwenVLPolicy", "SFTModule", "Schedule"]
+from importlib import import_module
+from typing import Any
+
+__all__ = ["ExportHF", "GRPOModule", "LoRA", "QwenVLPolicy", "SFTModule", "Schedule"]
+
+_HOMES = {
+    "ExportHF": "medgrpo.modules.callbacks",
+    "GRPOModule": "medgrpo.modules.grpo",
+    "LoRA": "medgrpo.modules.policy",
+    "QwenVLPolicy": "medgrpo.modules.policy",
+    "SFTModule": "medgrpo.modules.sft",
+    "Schedule": "medgrpo.modules.schedule",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
