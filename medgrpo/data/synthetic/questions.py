@@ -1,0 +1,213 @@
+"""Questions and answers about a scene, in the formats of MedVidBench.
+
+Each function returns everything of a row that depends on the task; ``variant`` (0 or 1) chooses the phrasing,
+for captions also the writer, for timed questions also what is asked about, so that a clip's two questions of a
+task differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from medgrpo.data.synthetic.assessments import CriteriaScene, SkillScene
+from medgrpo.data.synthetic.language import event_sentence, gerund, overview, region_sentence, seconds
+from medgrpo.data.synthetic.scenes import ProcedureScene, Scene
+from medgrpo.data.synthetic.sources import SourceSpec
+
+__all__ = ["Question", "ask", "relative_to_canvas"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with its answer.
+
+    Attributes:
+        qa_type: The benchmark's spelling, writer's suffix included.
+        text: Persona, domain and query.
+        answer: In the published format.
+        truth: ``struc_info``.
+        region_time: Seconds of the frame on which a box is to be drawn, for region captions.
+        region_box: That box in pixels of the canvas.
+        facts: Extra fields for tests and analyses; not written.
+    """
+
+    qa_type: str
+    text: str
+    answer: str
+    truth: Any
+    region_time: float | None = None
+    region_box: tuple[float, ...] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def ask(scene: Scene, task: str, variant: int, generator: np.random.Generator) -> Question | None:
+    """A question of a task about a scene; None if the scene does not allow one."""
+    return _ASKERS[task](scene, variant, generator)
+
+
+def relative_to_canvas(spec: SourceSpec, box: tuple[float, float, float, float]) -> tuple[float, ...]:
+    """Shares of the frame's sides in pixels of the canvas, rounded to two decimals."""
+    width, height = spec.box_canvas
+    return tuple(round(v * side, 2) for v, side in zip(box, (width, height, width, height), strict=True))
+
+
+def _text(scene: Scene, query: str) -> str:
+    return f"{scene.spec.persona} {scene.spec.domain} {query}"
+
+
+def _procedure(scene: Scene) -> ProcedureScene:
+    if not isinstance(scene, ProcedureScene):
+        raise TypeError(f"{scene.spec.name} has no timeline of actions")
+    return scene
+
+
+def _tal(scene: Scene, variant: int, generator: np.random.Generator) -> Question | None:
+    scene = _procedure(scene)
+    seen = list(dict.fromkeys(a.verb for a in scene.actions))
+    if len(seen) <= variant:
+        return None
+    verb = seen[(int(generator.integers(len(seen))) + variant) % len(seen)] if variant == 0 else seen[-1]
+    spans = [(a.start, a.end) for a in scene.actions if a.verb == verb]
+    listed = [gerund(v) for v in scene.spec.verbs]
+    forms = ("When is {} seen?", "Find every time span of {}.")
+    query = f"{forms[variant].format(gerund(verb))} Possible actions: {', '.join(listed)}."
+    answer = ", ".join(f"{seconds(a)}-{seconds(b)}" for a, b in spans) + " seconds."
+    truth = [
+        {
+            "action": gerund(verb),
+            "action_list": listed,
+            "procedure": scene.spec.domain,
+            "spans": [{"start": a, "end": b} for a, b in spans],
+        }
+    ]
+    return Question("tal", _text(scene, query), answer, truth)
+
+
+def _stg(scene: Scene, variant: int, generator: np.random.Generator) -> Question | None:
+    scene = _procedure(scene)
+    period = 1.0 / scene.fps
+    listed = scene.times
+    windows = [listed[(listed >= a.shown_from) & (listed < a.shown_to)] for a in scene.actions]
+    open_to = [k for k, times in enumerate(windows) if len(times) >= 2]
+    if not open_to:
+        return None
+    k = open_to[int(generator.integers(len(open_to)))]
+    times = windows[k]
+    count = int(generator.integers(2, min(4, len(times)) + 1))
+    stride = int(generator.integers(1, (len(times) - 1) // (count - 1) + 1))
+    first = int(generator.integers(0, len(times) - stride * (count - 1)))
+    asked = [float(t) for t in times[first : first + stride * (count - 1) + 1 : stride]]
+    boxes = {seconds(t): relative_to_canvas(scene.spec, scene.tracks[k].box(t)) for t in asked}
+    forms = ("Give the boxes of the {} every {} seconds from {} to {} seconds.",
+             "Where is the {} every {} seconds from {} to {} seconds?")  # fmt: skip
+    query = forms[variant].format(
+        scene.actions[k].tool, seconds(stride * period), seconds(asked[0]), seconds(asked[-1])
+    )
+    answer = " ".join(f"{t} seconds: [{', '.join(map(str, box))}]" for t, box in boxes.items())
+    truth = [{"bbox_dict": {t: list(box) for t, box in boxes.items()}}]
+    return Question("stg", _text(scene, query), answer, truth)
+
+
+def _dense_captioning(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
+    scene = _procedure(scene)
+    writer = scene.spec.writers[variant]
+    events = [
+        {
+            "start": a.start,
+            "end": a.end,
+            "caption": f"{gerund(a.verb)}: {event_sentence(scene.spec, a, writer)}",
+        }
+        for a in scene.actions
+    ]
+    listed = ", ".join(gerund(v) for v in scene.spec.verbs)
+    forms = ("Describe the events with their times.", "List what happens and when.")
+    answer = "\n".join(f"{seconds(e['start'])}-{seconds(e['end'])} seconds: {e['caption']}" for e in events)
+    truth = [{"dc_segments": events}] if scene.spec.name == "NurViD" else [events]
+    text = _text(scene, f"{forms[variant]} Possible actions: {listed}.")
+    return Question(f"dense_captioning_{writer}", text, answer, truth)
+
+
+def _next_action(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
+    scene = _procedure(scene)
+    spec = scene.spec
+    index = scene.phases[-1][1]
+    forms = ("Which step comes next?", "What is the next step?")
+    if spec.next_steps is not None:
+        procedure = spec.phases[index]
+        steps, answer = spec.next_steps[procedure]
+        query = f"The procedure is {procedure}. {forms[variant]} Possible steps: {', '.join(steps)}."
+    else:
+        steps, answer = spec.phases, spec.phases[index + 1]
+        query = f"{forms[variant]} Possible steps: {', '.join(steps)}."
+    return Question("next_action", _text(scene, query), answer, [{"next_action": answer}])
+
+
+def _video_summary(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
+    scene = _procedure(scene)
+    writer = scene.spec.writers[variant]
+    forms = ("Summarise the clip.", "Give a short overview of the clip.")
+    answer = overview(scene.spec, scene.actions, writer)
+    return Question(f"video_summary_{writer}", _text(scene, forms[variant]), answer, [{"summary": answer}])
+
+
+def _region_caption(scene: Scene, variant: int, generator: np.random.Generator) -> Question | None:
+    scene = _procedure(scene)
+    writer = scene.spec.writers[variant]
+    listed = scene.times
+    windows = [listed[(listed >= a.start) & (listed < a.end)] for a in scene.actions]
+    open_to = [k for k, times in enumerate(windows) if len(times)]
+    if not open_to:
+        return None
+    k = open_to[int(generator.integers(len(open_to)))]
+    action, time = scene.actions[k], float(windows[k][0])
+    forms = ("What does the instrument in the box at {0} seconds do from {0} to {1} seconds?",
+             "Describe the boxed instrument at {0} seconds, from {0} to {1} seconds.")  # fmt: skip
+    query = forms[variant].format(seconds(time), seconds(action.end))
+    answer = region_sentence(action, writer)
+    return Question(
+        qa_type=f"region_caption_{writer}",
+        text=_text(scene, query),
+        answer=answer,
+        truth=[{"start": time, "end": action.end, "caption": answer}],
+        region_time=time,
+        region_box=relative_to_canvas(scene.spec, scene.tracks[k].box(time)),
+    )
+
+
+def _cvs(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
+    if not isinstance(scene, CriteriaScene):
+        raise TypeError(f"{scene.spec.name} shows no criteria of safety")
+    a, b, c = scene.levels
+    forms = ("Score the three criteria of the critical view of safety from 0 to 2.",
+             "Rate two structures, cystic plate and hepatocystic triangle from 0 to 2.")  # fmt: skip
+    truth = [{"cvs_scores": {"two_structures": a, "cystic_plate": b, "hepatocystic_triangle": c}}]
+    answer = f"Two structures: {a}, Cystic plate: {b}, Hepatocystic triangle: {c}"
+    return Question("cvs_assessment", _text(scene, forms[variant]), answer, truth)
+
+
+def _skill(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
+    if not isinstance(scene, SkillScene):
+        raise TypeError(f"{scene.spec.name} shows no skill")
+    forms = (
+        "Rate the six aspects of skill from 1 to 5.",
+        "Assess the skill in six aspects, each from 1 to 5.",
+    )
+    answer = ", ".join(f"{aspect}: {value}/5" for aspect, value in scene.skill.items())
+    truth = [{"skill_level": scene.level, "skill_scores": dict(scene.skill)}]
+    return Question("skill_assessment", _text(scene, forms[variant]), answer, truth)
+
+
+_ASKERS: dict[str, Callable[[Scene, int, np.random.Generator], Question | None]] = {
+    "tal": _tal,
+    "stg": _stg,
+    "dense_captioning": _dense_captioning,
+    "next_action": _next_action,
+    "video_summary": _video_summary,
+    "region_caption": _region_caption,
+    "cvs_assessment": _cvs,
+    "skill_assessment": _skill,
+}
