@@ -9,7 +9,7 @@ from typing import Any
 
 from app.charts import Lane, box_overlay, timeline
 from app.html import Html, el, join, note, number, signed, table, word_difference
-from app.media import evenly, nearest_frame, seen_frames, thumbnail
+from app.media import Picture, evenly, pictures, seen_times
 from app.reader import GroupRow
 from app.words import DIMENSION_HELP, component_words, plain, skip_words, status_words, task_words
 from medgrpo.rollout.schema import rollout_from_row
@@ -31,6 +31,8 @@ GROUP_COLUMNS = [
     "Remark",
 ]
 """Headings of the list of groups; the first two identify a group."""
+
+_STRIP = 12
 
 
 def group_cells(group: GroupRow) -> list[str]:
@@ -106,39 +108,37 @@ def _question(row: Mapping[str, Any], base: Path) -> Html:
 
 
 def _strip(row: Mapping[str, Any], base: Path) -> Html:
-    frames = seen_frames(dict(row))
-    if not frames:
-        return note(
-            f"The clip is a video file ({Path(row['video_path'] or '').name}); no pictures of it are kept."
-        )
-    chosen = [frames[k] for k in evenly(len(frames), 12)]
-    pictures, missing = [], 0
-    for frame in chosen:
-        small = thumbnail(base / frame["path"])
-        when = f"{frame['time']:.1f} s"
-        if small is None:
-            missing += 1
-            pictures.append(el("figure", el("div", "no picture", class_="missing"), el("figcaption", when)))
-            continue
-        region = row["region"]
-        if region is not None and region["frame"] == frame["path"]:
-            pictures.append(
-                box_overlay(small[0], _canvas(row, small), [(region["box"], True)], f"{when}, asked about")
-            )
+    times, region = seen_times(row), row["region"]
+    chosen = {times[k] for k in evenly(len(times), _STRIP)}
+    if region is not None:  # the frame that the question points at is always shown
+        chosen |= {frame["time"] for frame in row["frames"] if frame["path"] == region["frame"]}
+    found = list({picture.time: picture for picture in pictures(row, sorted(chosen), base)}.values())
+    figures = []
+    for picture in found:
+        when = f"{picture.time:.1f} s"
+        if picture.uri is None:
+            figures.append(el("figure", el("div", "no picture", class_="missing"), el("figcaption", when)))
+        elif region is not None and region["frame"] == picture.path:
+            marked = [(region["box"], True)]
+            figures.append(box_overlay(picture.uri, _canvas(row, picture), marked, f"{when}, asked about"))
         else:
-            image = el("img", src=small[0], alt=f"frame at {when}", loading="lazy")
-            pictures.append(el("figure", image, el("figcaption", when)))
-    words = (
-        f"{len(frames)} frames" if len(chosen) == len(frames) else f"{len(chosen)} of {len(frames)} frames"
+            image = el("img", src=picture.uri, alt=f"frame at {when}", loading="lazy")
+            figures.append(el("figure", image, el("figcaption", when)))
+    shown = len(found)
+    words = f"{shown} frames" if shown >= len(times) else f"{shown} of {len(times)} frames"
+    missing = sum(picture.uri is None for picture in found)
+    lost = (
+        note(f"{missing} of these pictures cannot be read on this machine.", "warning") if missing else None
     )
-    lost = note(f"{missing} frame files are not on this machine.", "warning") if missing else None
-    return join([el("div", *pictures, class_="strip"), el("p", words, class_="muted"), lost])
+    return join([el("div", *figures, class_="strip"), el("p", words, class_="muted"), lost])
 
 
-def _canvas(row: Mapping[str, Any], small: tuple[str, int, int] | None) -> tuple[float, float]:
+def _canvas(row: Mapping[str, Any], picture: Picture) -> tuple[float, float]:
     if row["canvas"] is not None:
         return float(row["canvas"]["width"]), float(row["canvas"]["height"])
-    return (float(small[1]), float(small[2])) if small is not None else (854.0, 480.0)
+    if picture.uri is not None:
+        return float(picture.width), float(picture.height)
+    return 854.0, 480.0  # the most common canvas of the benchmark
 
 
 def _marks(rows: Sequence[Mapping[str, Any]], base: Path) -> Html | None:
@@ -183,12 +183,11 @@ def _boxes(
 ) -> Html:
     """For each answer, frames at the requested times with the expert's box and the answer's."""
     shown = [truth[k] for k in evenly(len(truth), 6)]
+    behind = pictures(rows[0], [entry["time"] for entry in shown], base)
     strips = []
     for k, answer in enumerate(answers):
-        pictures = []
-        for entry in shown:
-            frame = nearest_frame(rows[0]["frames"], entry["time"])
-            small = thumbnail(base / frame["path"]) if frame is not None else None
+        figures = []
+        for entry, picture in zip(shown, behind, strict=True):
             near = min(answer or [], key=lambda e, t=entry["time"]: abs(e["time"] - t), default=None)
             boxes = [(entry["box"], True)]
             caption = f"{entry['time']:.1f} s"
@@ -196,9 +195,9 @@ def _boxes(
                 boxes.append((near["box"], False))
             else:
                 caption += ", no box"
-            pictures.append(box_overlay(small and small[0], _canvas(rows[0], small), boxes, caption))
+            figures.append(box_overlay(picture.uri, _canvas(rows[0], picture), boxes, caption))
         strips.append(
-            el("div", el("h4", f"Answer {k + 1}"), el("div", *pictures, class_="strip"), class_="boxes")
+            el("div", el("h4", f"Answer {k + 1}"), el("div", *figures, class_="strip"), class_="boxes")
         )
     legend = el(
         "p",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -111,6 +113,8 @@ def launch(folder: str | Path, port: int | None = None) -> None:
             css_paths=Path(__file__).with_name("style.css"),
         )
     except OSError as error:
-        raise UserError(f"--port {port}: {error}") from error
+        taken = "ports 7860 to 7959 are all taken" if port is None else f"port {port} is taken"
+        raise UserError(f"{taken}: choose another one with --port") from error
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the temporary folder goes with it
     print(f"The dashboard of {folder} is on {url} (end it with Ctrl+C)", flush=True)
     page.block_thread()

@@ -150,3 +150,11 @@ def test_the_overview_follows_a_writer(page: Page, scene: Path) -> None:
     expect(page.locator("#curves")).to_contain_text("192 answers in 8 rounds")
     write_scene(scene, rounds=9)
     expect(page.locator("#curves")).to_contain_text("216 answers in 9 rounds", timeout=20_000)
+
+
+def test_a_taken_port_is_one_line(scene: Path, address: str) -> None:
+    port = str(urlsplit(address).port)
+    command = [sys.executable, "-m", "app", "--runs", str(scene / "runs"), "--port", port]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"error: port {port} is taken: choose another one with --port\n"

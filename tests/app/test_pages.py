@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
 
 from app.page import Dashboard
 from app.reader import MEASURES, RolloutIndex
 from app.words import component_words, task_words
+from medgrpo.rollout.store import RolloutStore
 from medgrpo.tasks import TASKS
+from medgrpo.types import Box, Clip, Region
 from tests.app.scene import ATTACK, write_scene
 from tests.app.test_html import Reader
+from tests.rollout.rollouts import make_rollout, make_sample
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,8 +86,38 @@ def test_missing_frames_and_groups_are_said(dashboard: Dashboard, tmp_path: Path
     for frame in (tmp_path / "frames").iterdir():
         frame.write_text("no picture")
     page = Dashboard(RolloutIndex(store.root), tmp_path).group("demo", "0", "stg-0")
-    assert "9 frame files are not on this machine" in page
+    assert "9 of these pictures cannot be read" in page
     assert "no picture" in page
+
+
+def test_a_video_file_and_a_marked_region_are_pictured(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for k in range(4):
+            picture = np.full((96, 160, 3), 60 * k, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    clip = Clip(video=Path("clip.mp4"), fps=2.0)
+    of_video = replace(make_rollout(replace(make_sample(), clip=clip)), times=(0.0, 1.5), group_id="video")
+    frames = write_scene(tmp_path, rounds=1).root.parent / "frames"
+    marked = replace(
+        make_sample("region_caption", frames=tuple(sorted(frames.iterdir()))),
+        region=Region(frames / "004.jpg", Box(10, 20, 60, 80)),
+    )
+    store = RolloutStore(tmp_path / "runs", "more")
+    store.write(0, [of_video, replace(make_rollout(marked), group_id="region", times=(0.0, 4.0))])
+    dashboard = Dashboard(RolloutIndex(store.root), tmp_path)
+    page = dashboard.group("more", "0", "video")
+    sources = [value for key, value in Reader(page).attributes if key == "src" and value]
+    levels = []
+    for source in sources:
+        with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as image:
+            levels.append(int(np.asarray(image).mean()))
+    assert levels == pytest.approx([0, 180], abs=6)  # the first and the last frame
+    page = dashboard.group("more", "0", "region")
+    assert '<rect x="10.0" y="20.0" width="50.0" height="60.0" class="box expert">' in page
+    assert "2.0 s, asked about" in page  # although the model was shown others
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
