@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from medgrpo.data.fields import FieldError, number
 
 __all__ = ["Extent", "frame_times", "parse_extent"]
 
@@ -38,24 +39,21 @@ def parse_extent(metadata: Mapping[str, str]) -> Extent | None:
     """The extent in a row's metadata, by whichever convention it follows.
 
     Raises:
-        ValueError: If a bound is missing, not a number or negative, or the extent ends before it starts. Of
-            the two arguments the first is the field, the second what is wrong.
+        FieldError: If a bound is missing, not a number or negative, or the extent ends before it starts.
     """
     for first, last, unit in CONVENTIONS:
         if first not in metadata and last not in metadata:
             continue
         bounds = []
         for name in (first, last):
-            text = metadata.get(name)
-            try:
-                value = float(text) if text is not None else math.nan
-            except ValueError:
-                value = math.nan
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"metadata.{name}", f"is {text!r}; expected a number of {unit}")
+            value = number(metadata.get(name))
+            if not value >= 0:
+                raise FieldError(
+                    f"metadata.{name}", f"is {metadata.get(name)!r}; expected a number of {unit}"
+                )
             bounds.append(value)
         if bounds[1] < bounds[0]:
-            raise ValueError(f"metadata.{last}", f"{bounds[1]:g} is before {first} {bounds[0]:g}")
+            raise FieldError(f"metadata.{last}", f"{bounds[1]:g} is before {first} {bounds[0]:g}")
         return Extent(bounds[0], bounds[1], unit)
     return None
 

@@ -8,14 +8,15 @@ benchmark: ``video`` may be a string, a video file, whose extent is then in seco
 from __future__ import annotations
 
 import json
-import math
 import os
 import uuid
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from medgrpo.data.extents import Extent, frame_times, parse_extent
+from medgrpo.data.fields import FieldError, describe, positive_rate, required_text
 from medgrpo.errors import UserError
 from medgrpo.tasks import canonical_task
 from medgrpo.types import Box, Canvas, Clip, Region, Sample, sample_key
@@ -26,15 +27,6 @@ CANVASES: dict[str, Canvas] = {"CholecTrack20": Canvas(854, 480)}
 """Sources whose boxes refer to a fixed canvas, whatever the size of their stored frames."""
 
 VIDEO_MARKER = "<video>"
-
-
-class _Defect(Exception):
-    """A field that is not as it should be; becomes a UserError with file and row."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(field, problem)
-        self.field = field
-        self.problem = problem
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
@@ -61,7 +53,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
         raise UserError(f"{path}: expected a JSON array or JSON Lines of records, found {text[:20]!r}")
     for row, value in enumerate(rows):
         if not isinstance(value, dict):
-            raise UserError(f"{path}: row {row}: expected an object, found {_kind(value)}")
+            raise UserError(f"{path}: row {row}: expected an object, found {describe(value)}")
     return rows
 
 
@@ -107,8 +99,8 @@ def read_records(path: str | Path, *, media_root: str | Path | None = None) -> l
     for row, record in enumerate(read_rows(path)):
         try:
             samples.append(parse_record(record, row, root, clips))
-        except _Defect as defect:
-            raise UserError(f"{path}: row {row}: field {defect.field!r}: {defect.problem}") from None
+        except FieldError as error:
+            raise UserError(f"{path}: row {row}: {error}") from None
     return samples
 
 
@@ -122,15 +114,18 @@ def parse_record(
         row: Its index in the file.
         root: Where relative frame and video paths start.
         clips: Clips seen so far: rows about the same clip then share one object.
+
+    Raises:
+        FieldError: At the first defect.
     """
-    row_id = _text(record, "id")
-    qa_type = _text(record, "qa_type")
+    row_id = required_text(record, "id")
+    qa_type = required_text(record, "qa_type")
     try:
         task = canonical_task(qa_type)
     except UserError as error:
-        raise _Defect("qa_type", str(error)) from None
+        raise FieldError("qa_type", str(error)) from None
     source = "data_source" if record.get("data_source") is not None else "dataset_name"
-    dataset = _text(record, source)
+    dataset = required_text(record, source)
     metadata = _metadata(record)
     question, answer = _turns(record)
     clip = _clip(record, metadata, root)
@@ -155,30 +150,27 @@ def parse_record(
 
 
 def _clip(record: Mapping[str, Any], metadata: Mapping[str, str], root: Path) -> Clip:
-    try:
-        extent = parse_extent(metadata)
-    except ValueError as error:
-        raise _Defect(*error.args) from None
+    extent = parse_extent(metadata)
     video = record.get("video")
     if isinstance(video, str) and video:
-        fps = _rate(metadata, "fps") if "fps" in metadata else 1.0
+        fps = positive_rate(metadata, "fps") if "fps" in metadata else 1.0
         start, end = _seconds(extent, metadata)
         return Clip(video=root / video, fps=fps, start=start, end=end)
     if not isinstance(video, list) or not video:
-        raise _Defect("video", f"expected a list of frame files or a video file, found {_kind(video)}")
+        raise FieldError("video", f"expected a list of frame files or a video file, found {describe(video)}")
     for index, name in enumerate(video):
         if not isinstance(name, str) or not name:
-            raise _Defect("video", f"entry {index}: expected a file name, found {_kind(name)}")
-    fps = _rate(metadata, "fps")
+            raise FieldError("video", f"entry {index}: expected a file name, found {describe(name)}")
+    fps = positive_rate(metadata, "fps")
     ids = record.get("sampled_video_frames")
     if ids is None:
         ids = range(len(video))
     elif not isinstance(ids, list) or not all(type(i) is int for i in ids):
-        raise _Defect("sampled_video_frames", f"expected a list of whole numbers, found {_kind(ids)}")
+        raise FieldError("sampled_video_frames", f"expected a list of whole numbers, found {describe(ids)}")
     elif len(ids) != len(video):
-        raise _Defect("sampled_video_frames", f"has {len(ids)} entries, 'video' has {len(video)}")
-    elif any(b < a for a, b in zip(ids, ids[1:], strict=False)):
-        raise _Defect("sampled_video_frames", "the frame ids go backwards")
+        raise FieldError("sampled_video_frames", f"has {len(ids)} entries, 'video' has {len(video)}")
+    elif any(b < a for a, b in pairwise(ids)):
+        raise FieldError("sampled_video_frames", "the frame ids go backwards")
     return Clip(
         frames=tuple(root / name for name in video), fps=fps, times=tuple(frame_times(ids, fps).tolist())
     )
@@ -188,29 +180,17 @@ def _seconds(extent: Extent | None, metadata: Mapping[str, str]) -> tuple[float,
     """Start and end in a video file, in seconds."""
     if extent is None:
         return 0.0, None
-    rate = 1.0 if extent.unit == "seconds" else _rate(metadata, "source_fps")
+    rate = 1.0 if extent.unit == "seconds" else positive_rate(metadata, "source_fps")
     return extent.start / rate, extent.end / rate
-
-
-def _rate(metadata: Mapping[str, str], name: str) -> float:
-    text = metadata.get(name)
-    try:
-        rate = float(text) if text is not None else math.nan
-    except ValueError:
-        rate = math.nan
-    if not (math.isfinite(rate) and rate > 0):
-        found = "is missing" if text is None else f"is {text!r}"
-        raise _Defect(f"metadata.{name}", f"{found}; expected a positive number of frames a second")
-    return rate
 
 
 def _metadata(record: Mapping[str, Any]) -> dict[str, str]:
     metadata = record.get("metadata")
     if not isinstance(metadata, dict):
-        raise _Defect("metadata", f"expected an object, found {_kind(metadata)}")
+        raise FieldError("metadata", f"expected an object, found {describe(metadata)}")
     for name, value in metadata.items():
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise _Defect(f"metadata.{name}", f"expected a string, found {_kind(value)}")
+            raise FieldError(f"metadata.{name}", f"expected a string, found {describe(value)}")
     return {name: value if isinstance(value, str) else str(value) for name, value in metadata.items()}
 
 
@@ -218,20 +198,22 @@ def _turns(record: Mapping[str, Any]) -> tuple[str, str | None]:
     """Question without the video marker, and answer or None."""
     turns = record.get("conversations")
     if not isinstance(turns, list):
-        raise _Defect("conversations", f"expected a list of turns, found {_kind(turns)}")
+        raise FieldError("conversations", f"expected a list of turns, found {describe(turns)}")
     said: dict[str, str] = {}
     for index, turn in enumerate(turns):
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
-            raise _Defect("conversations", f"turn {index}: expected an object with 'from' and a text 'value'")
+            raise FieldError(
+                "conversations", f"turn {index}: expected an object with 'from' and a text 'value'"
+            )
         who = turn.get("from")
         if who not in ("human", "gpt") or who in said:
-            raise _Defect(
+            raise FieldError(
                 "conversations", f"turn {index}: expected one human and at most one gpt turn, found {who!r}"
             )
         said[who] = turn["value"]
     question = said.get("human", "").replace(VIDEO_MARKER, "", 1).strip()
     if not question:
-        raise _Defect("conversations", "no human turn with a question")
+        raise FieldError("conversations", "no human turn with a question")
     return question, said.get("gpt") or None
 
 
@@ -240,27 +222,20 @@ def _region(record: Mapping[str, Any], clip: Clip, root: Path) -> Region | None:
     if not record.get("is_RC") and not info:
         return None
     if not isinstance(info, dict):
-        raise _Defect("RC_info", f"expected an object because is_RC is true, found {_kind(info)}")
+        raise FieldError("RC_info", f"expected an object because is_RC is true, found {describe(info)}")
     name = info.get("start_frame")
     if not isinstance(name, str) or root / name not in clip.frames:
-        raise _Defect("RC_info.start_frame", f"{name!r} is not one of the frames in 'video'")
+        raise FieldError("RC_info.start_frame", f"{name!r} is not one of the frames in 'video'")
     corners = info.get("start_frame_bbox")
     try:
         if not isinstance(corners, list) or len(corners) != 4:
             raise ValueError
         box = Box(*(float(value) for value in corners))
     except (TypeError, ValueError):
-        raise _Defect(
+        raise FieldError(
             "RC_info.start_frame_bbox", f"{corners!r}; expected [x1, y1, x2, y2] with x1 <= x2 and y1 <= y2"
         ) from None
     return Region(root / name, box)
-
-
-def _text(record: Mapping[str, Any], field: str) -> str:
-    value = record.get(field)
-    if not isinstance(value, str) or not value:
-        raise _Defect(field, f"expected a text, found {_kind(value)}")
-    return value
 
 
 def _json(text: str, path: Path, line: int) -> Any:
@@ -273,22 +248,3 @@ def _json(text: str, path: Path, line: int) -> Any:
         ) from None
     except RecursionError:
         raise UserError(f"{path}: not valid records: nested too deeply") from None
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    names = {
-        str: "a text",
-        list: "a list",
-        dict: "an object",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    name = names.get(type(value), type(value).__name__)
-    return (
-        f"an empty {name.split()[-1]}"
-        if name != "a number" and not value and not isinstance(value, bool)
-        else name
-    )

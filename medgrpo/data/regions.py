@@ -21,7 +21,7 @@ LINE_SHARE = 8 / 1306
 """Outline width over the frame's longer side: the benchmark's 8 px on its 1306-pixel-wide frames."""
 
 MAX_BOX_SHARE = 0.25
-"""An outline is never wider than this share of the box's shorter side, so that it does not hide the object."""
+"""An outline is at most this share of the box's shorter side wide, so that it does not hide the object."""
 
 
 def draw_region(frame: np.ndarray, box: Box, canvas: Canvas | None = None) -> np.ndarray:

@@ -67,8 +67,8 @@ class SamplingPolicy:
         f_min: Lowest rate that is aimed at, frames a second.
         f_max: Highest rate that is aimed at, frames a second.
         f_goal: Rate to sample at where the budgets allow it, frames a second.
-        goal_frames: Frames to aim at instead of a rate, which then adapts to the duration between ``f_min`` and
-            ``f_max``; None aims at ``f_goal``.
+        goal_frames: Frames to aim at instead of a rate, which then adapts to the duration between ``f_min``
+            and ``f_max``; None aims at ``f_goal``.
         min_frames: Fewest frames, even; clips that have fewer give all they have.
         max_frames: Most frames, even.
         max_tokens: Most visual tokens of a clip after merging; a pair of frames shares its tokens.

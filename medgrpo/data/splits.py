@@ -29,7 +29,7 @@ _RECORDING = {
     "EgoSurgery": re.compile(r"^(\d+)_\d+"),
     "JIGSAWS": re.compile(r"^(.+?)_capture\d+", re.IGNORECASE),
 }
-"""What of a part's name is the recording it was cut from (or, for JIGSAWS, the trial that two cameras saw)."""
+"""What of a part's name is the recording it was cut from (JIGSAWS: the trial that two cameras saw)."""
 
 
 def canonical_video_id(video_id: str, dataset: str) -> str:

@@ -1,8 +1,9 @@
 """Video files through PyAV: exactly the frames that a full sequential decode shows at those times.
 
 The packets are scanned once for their presentation times, without decoding. Frames are then found by their
-exact time: seek to the keyframe before a wanted frame, decode forward, skip the frames that nothing refers to.
-One thread: FFmpeg's own threads and data workers do not get along.
+exact time: seek to the keyframe before a wanted one, decode forward, skip frames that nothing refers to.
+One thread: FFmpeg's own threads and data workers do not get along. Containers without an index of their own
+(AVI, transport streams) tell neither times nor keyframes reliably: they are decoded from the start instead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from medgrpo.types import Clip
 
 __all__ = ["PyAVReader"]
 
+INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+"""Containers whose presentation times and keyframes are exact without decoding."""
+
 MICROSECONDS = 1_000_000
 """Units in a second of a container's own clock."""
 
@@ -33,7 +37,8 @@ class _Index:
 
     Attributes:
         pts: Presentation times of the shown frames of the whole file, increasing, in time-base units ``[F]``.
-        keys: Presentation times of the keyframes, increasing, in time-base units; never empty.
+        keys: Presentation times of the keyframes, increasing, in time-base units; empty where the file cannot
+            be entered at one.
         seconds: Presentation times of the shown frames since the start of the file, seconds ``[F]``.
         height: Pixels as displayed.
         width: Pixels as displayed.
@@ -129,29 +134,24 @@ class PyAVReader:
 
     @cached_property
     def _index(self) -> _Index:
-        shown: list[int] = []
-        keys: list[int] = []
         with self._open() as (container, stream):
-            for packet in container.demux(stream):
-                if packet.size == 0:
-                    continue
-                if packet.pts is None:
-                    raise VideoError(
-                        self.path,
-                        "holds frames without presentation times; remux it: ffmpeg -i IN -c copy OUT.mp4",
-                    )
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
-                if not packet.is_discard:  # an edit list cuts the others off
-                    shown.append(packet.pts)
-            if not shown or not keys:
+            if container.format.name in INDEXED_FORMATS:
+                shown, keys = _scan(container, stream)
+            else:
+                shown, keys = [frame.pts for frame in container.decode(stream)], []
+            if not shown:
                 raise VideoError(self.path, "holds no video frames")
+            if None in shown or None in keys:
+                raise VideoError(
+                    self.path, "holds frames without times; remux it: ffmpeg -i IN -c copy OUT.mp4"
+                )
             base = float(stream.time_base)
             origin = min(shown)
             if container.start_time is not None:
                 # Players start the clock with the first stream to start, which may be the audio.
                 origin = min(origin, round(container.start_time / MICROSECONDS / base))
-            first = next(_forward(container, stream, min(keys), {min(shown)}), None)
+            container.seek(min(keys, default=min(shown)), stream=stream, backward=True)
+            first = next(container.decode(stream), None)
             if first is None:
                 raise VideoError(self.path, "no frame of it can be decoded")
             height, width = self._upright(first).shape[:2]
@@ -172,9 +172,10 @@ class PyAVReader:
         with self._open() as (container, stream):
             for group in np.unique(before).tolist():
                 pending = targets[before == group].tolist()
-                # Some containers seek to a keyframe late by their reordering delay: then start further back.
+                # A seek may land behind its keyframe by the reordering delay: then start further back.
                 for start in dict.fromkeys((group, max(group - 1, 0), 0)):
-                    for frame in _forward(container, stream, int(keys[start]), set(pending)):
+                    key = int(keys[start]) if keys.size else None
+                    for frame in _forward(container, stream, key, set(pending)):
                         if frame.pts == pending[0]:
                             if frame.is_corrupt:
                                 raise VideoError(self.path, f"is damaged at {self._clock(pending[0])}")
@@ -216,18 +217,35 @@ class PyAVReader:
             raise VideoError(self.path, f"cannot be read by the pyav backend: {error.strerror}") from error
 
 
-def _forward(container: Any, stream: Any, key: int, wanted: set[int]) -> Iterator[Any]:
+def _scan(container: Any, stream: Any) -> tuple[list[int | None], list[int | None]]:
+    """Presentation times of the shown frames and of the keyframes, from the packets alone."""
+    shown: list[int | None] = []
+    keys: list[int | None] = []
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        if packet.is_keyframe:
+            keys.append(packet.pts)
+        if not packet.is_discard:  # an edit list cuts the others off
+            shown.append(packet.pts)
+    return shown, keys
+
+
+def _forward(container: Any, stream: Any, key: int | None, wanted: set[int]) -> Iterator[Any]:
     """Decode from a keyframe on, leaving out unwanted frames that no other frame refers to.
 
     Args:
         container: An open file.
         stream: Its video stream.
-        key: Presentation time of the keyframe, in time-base units.
+        key: Presentation time of the keyframe, in time-base units; None decodes all, from the start.
         wanted: Presentation times of the frames to decode in any case.
 
     Yields:
         Frames in presentation order, to the end of the file unless the caller stops.
     """
+    if key is None:
+        yield from container.decode(stream)
+        return
     container.seek(key, stream=stream, backward=True)
     for packet in container.demux(stream):
         needed = packet.size == 0 or packet.pts in wanted

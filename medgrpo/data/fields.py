@@ -1,0 +1,73 @@
+"""Checks of single fields of a record, with messages that say what was found and what is expected."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from medgrpo.errors import UserError
+
+__all__ = ["FieldError", "describe", "number", "positive_rate", "required_text"]
+
+
+class FieldError(UserError):
+    """A field of a record is not as it should be.
+
+    Args:
+        field: Its name, with dots for nested ones.
+        problem: What is wrong and what is expected.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"field {field!r}: {problem}")
+        self.field = field
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[FieldError], tuple[str, str]]:
+        return FieldError, (self.field, self.problem)
+
+
+def describe(value: Any) -> str:
+    """What a JSON value is, for a message."""
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    names: dict[type, str] = {str: "text", list: "list", dict: "object", type(None): "nothing"}
+    name = names.get(type(value), type(value).__name__)
+    return name if value or value is None else f"empty {name}"
+
+
+def required_text(record: Mapping[str, Any], field: str) -> str:
+    """A field that must be a non-empty text.
+
+    Raises:
+        FieldError: If it is not.
+    """
+    value = record.get(field)
+    if not isinstance(value, str) or not value:
+        raise FieldError(field, f"expected text, found {describe(value)}")
+    return value
+
+
+def number(text: str | None) -> float:
+    """A finite number written as text; NaN for anything else."""
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def positive_rate(metadata: Mapping[str, str], name: str) -> float:
+    """A rate in frames a second from a row's metadata.
+
+    Raises:
+        FieldError: If it is missing, not a number or not positive.
+    """
+    text = metadata.get(name)
+    rate = number(text)
+    if not rate > 0:
+        found = "is missing" if text is None else f"is {text!r}"
+        raise FieldError(f"metadata.{name}", f"{found}; expected a positive number of frames a second")
+    return rate
