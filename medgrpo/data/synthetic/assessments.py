@@ -76,7 +76,7 @@ class CriteriaScene(Scene):
     def _anatomy(self) -> Image.Image:
         spec = self.spec
         g = np.random.default_rng(self._ground_seed)
-        plain = background(g, spec.width, spec.height, spec.tissue, scope=False)
+        plain = background(g, spec.width, spec.height, spec.tissue)
         image = Image.fromarray(np.clip(plain, 0, 255).astype(np.uint8))
         draw = ImageDraw.Draw(image)
         two, plate, triangle = self.levels
@@ -130,7 +130,10 @@ class SkillScene(Scene):
         overall = math.floor(sum(drawn) / 5 + 0.5)
         self.skill = dict(zip(ASPECTS, (tissue, handling, motion, flow, overall, product), strict=True))
         self.phase = int(g.integers(len(spec.phases)))
-        self.spots = tuple((float(x), float(y)) for x, y in g.uniform((0.08, 0.74), (0.92, 0.92), (4, 2)))
+        self.spots = tuple(
+            (0.14 + 0.24 * int(k) + float(g.uniform(-0.04, 0.04)), float(g.uniform(0.76, 0.92)))
+            for k in g.permutation(4)
+        )
         self._ground_seed = int(g.integers(2**31))
 
     @property
@@ -140,7 +143,7 @@ class SkillScene(Scene):
         return "N" if mean <= 2.0 else "I" if mean <= 3.5 else "E"
 
     def parked(self, time: float) -> bool:
-        """Whether the instrument rests: in every stretch of two seconds for the same share of the time."""
+        """Whether the instrument rests: for the same share of every five seconds."""
         share = (5 - self.skill["Flow of operation"]) * 0.15
         return (time % 5.0) / 5.0 < share
 
@@ -181,7 +184,7 @@ class SkillScene(Scene):
     def _pad(self) -> Image.Image:
         spec = self.spec
         g = np.random.default_rng(self._ground_seed)
-        plain = background(g, spec.width, spec.height, spec.tissue, scope=False)
+        plain = background(g, spec.width, spec.height, spec.tissue)
         lit = plain * phase_light(self.phase, spec.tint)
         image = Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
         draw = ImageDraw.Draw(image)

@@ -1,6 +1,6 @@
 """How instruments look: polygons in the unit square, entering at (0, 0), pointing to (1, 1).
 
-Every shape touches all four sides of its square, so that the box of an instrument is the box of what is drawn.
+Every shape touches all four sides of its square, so that an instrument's box is the box of what is drawn.
 """
 
 from __future__ import annotations

@@ -45,9 +45,10 @@ def event_sentence(spec: SourceSpec, action: Action, writer: str) -> str:
 
 def region_sentence(action: Action, writer: str) -> str:
     """What the instrument in the box does, and whose hand holds it."""
+    does = f"{third_person(action.verb)} the {action.target}"
     if writer == "gpt":
-        return f"The {action.tool} held by the {action.hand} hand {third_person(action.verb)} the {action.target}."
-    return f"The {action.hand} hand {third_person(action.verb)} the {action.target} with the {action.tool}."
+        return f"The {action.tool} held by the {action.hand} hand {does}."
+    return f"The {action.hand} hand {does} with the {action.tool}."
 
 
 def overview(spec: SourceSpec, actions: Sequence[Action], writer: str) -> str:

@@ -1,14 +1,14 @@
 """Questions and answers about a scene, in the formats of MedVidBench.
 
 Each function returns everything of a row that depends on the task; ``variant`` (0 or 1) chooses the phrasing,
-for captions also the writer, for timed questions also what is asked about, so that a clip's two questions of a
-task differ.
+for captions also the writer, for timed questions also what is asked about, so that the two questions
+about a clip differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ class Question:
         truth: ``struc_info``.
         region_time: Seconds of the frame on which a box is to be drawn, for region captions.
         region_box: That box in pixels of the canvas.
-        facts: Extra fields for tests and analyses; not written.
     """
 
     qa_type: str
@@ -41,7 +40,6 @@ class Question:
     truth: Any
     region_time: float | None = None
     region_box: tuple[float, ...] | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def ask(scene: Scene, task: str, variant: int, generator: np.random.Generator) -> Question | None:
@@ -65,12 +63,10 @@ def _procedure(scene: Scene) -> ProcedureScene:
     return scene
 
 
-def _tal(scene: Scene, variant: int, generator: np.random.Generator) -> Question | None:
+def _tal(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
     scene = _procedure(scene)
     seen = list(dict.fromkeys(a.verb for a in scene.actions))
-    if len(seen) <= variant:
-        return None
-    verb = seen[(int(generator.integers(len(seen))) + variant) % len(seen)] if variant == 0 else seen[-1]
+    verb = seen[(scene.seed + variant) % len(seen)]
     spans = [(a.start, a.end) for a in scene.actions if a.verb == verb]
     listed = [gerund(v) for v in scene.spec.verbs]
     forms = ("When is {} seen?", "Find every time span of {}.")
@@ -89,23 +85,23 @@ def _tal(scene: Scene, variant: int, generator: np.random.Generator) -> Question
 
 def _stg(scene: Scene, variant: int, generator: np.random.Generator) -> Question | None:
     scene = _procedure(scene)
-    period = 1.0 / scene.fps
+    period = 1.0 / scene.spec.fps
     listed = scene.times
     windows = [listed[(listed >= a.shown_from) & (listed < a.shown_to)] for a in scene.actions]
     open_to = [k for k, times in enumerate(windows) if len(times) >= 2]
     if not open_to:
         return None
-    k = open_to[int(generator.integers(len(open_to)))]
+    k = open_to[(scene.seed + variant) % len(open_to)]
     times = windows[k]
     count = int(generator.integers(2, min(4, len(times)) + 1))
     stride = int(generator.integers(1, (len(times) - 1) // (count - 1) + 1))
     first = int(generator.integers(0, len(times) - stride * (count - 1)))
-    asked = [float(t) for t in times[first : first + stride * (count - 1) + 1 : stride]]
+    asked: list[float] = [float(t) for t in times[first : first + stride * (count - 1) + 1 : stride]]
     boxes = {seconds(t): relative_to_canvas(scene.spec, scene.tracks[k].box(t)) for t in asked}
     forms = ("Give the boxes of the {} every {} seconds from {} to {} seconds.",
              "Where is the {} every {} seconds from {} to {} seconds?")  # fmt: skip
     query = forms[variant].format(
-        scene.actions[k].tool, seconds(stride * period), seconds(asked[0]), seconds(asked[-1])
+        scene.actions[k].tool, seconds(float(stride * period)), seconds(asked[0]), seconds(asked[-1])
     )
     answer = " ".join(f"{t} seconds: [{', '.join(map(str, box))}]" for t, box in boxes.items())
     truth = [{"bbox_dict": {t: list(box) for t, box in boxes.items()}}]
@@ -115,7 +111,7 @@ def _stg(scene: Scene, variant: int, generator: np.random.Generator) -> Question
 def _dense_captioning(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
     scene = _procedure(scene)
     writer = scene.spec.writers[variant]
-    events = [
+    events: list[dict[str, Any]] = [
         {
             "start": a.start,
             "end": a.end,
@@ -162,7 +158,7 @@ def _region_caption(scene: Scene, variant: int, generator: np.random.Generator) 
     open_to = [k for k, times in enumerate(windows) if len(times)]
     if not open_to:
         return None
-    k = open_to[int(generator.integers(len(open_to)))]
+    k = open_to[(scene.seed + variant) % len(open_to)]
     action, time = scene.actions[k], float(windows[k][0])
     forms = ("What does the instrument in the box at {0} seconds do from {0} to {1} seconds?",
              "Describe the boxed instrument at {0} seconds, from {0} to {1} seconds.")  # fmt: skip

@@ -77,7 +77,7 @@ class Scene:
 
         Args:
             time: Seconds from the start of the clip.
-            tool: Whether the instrument itself is drawn; without it the rest stays the same.
+            tool: Whether the instrument is drawn; without it the rest stays the same.
 
         Returns:
             uint8 ``[H, W, 3]``.
@@ -136,7 +136,7 @@ class ProcedureScene(Scene):
         """Background by phase index."""
         g = np.random.default_rng(self._ground_seed)
         spec = self.spec
-        plain = background(g, spec.width, spec.height, spec.tissue, scope=spec.name == "CoPESD")
+        plain = background(g, spec.width, spec.height, spec.tissue, spec.scenery)
         return {
             index: Image.fromarray(np.clip(plain * phase_light(index, spec.tint), 0, 255).astype(np.uint8))
             for _, index in self.phases
@@ -189,8 +189,8 @@ class ProcedureScene(Scene):
         progress = (time - action.start) / (action.end - action.start)
         if acting:
             draw_target(draw, action.target, x, y, 0.42 * place.scale, ground, spec.effect_contrast)
+        self.cable(draw, place, ground)
         if tool:
-            self.cable(draw, place, ground)
             beat = 0.5 + 0.5 * np.sin(2.2 * time) if acting else 0.5
             draw_instrument(draw, action.tool, place, float(beat), ground, spec.contrast)
         if acting:

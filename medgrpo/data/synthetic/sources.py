@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["PHASES", "SOURCES", "TARGETS", "TOOLS", "VERBS", "SourceSpec"]
+__all__ = ["GRID", "PHASES", "SOURCES", "TARGETS", "TOOLS", "VERBS", "SourceSpec"]
 
 GRID = (28, 16)
 """Boxes lie on a grid of this many columns and rows, so that coordinates are a small vocabulary."""
@@ -31,7 +31,7 @@ class SourceSpec:
         canvas: Width and height that boxes refer to; None is the stored size.
         fps: Rate of the frame list.
         base_rate: Rate of the source frame ids, a multiple of ``fps``.
-        extent: Which of the three clip-extent conventions the metadata use: ``input_frame``, ``frame``, ``time``.
+        extent: The clip-extent convention of the metadata: ``input_frame``, ``frame`` or ``time``.
         tasks: Question types without a writer's suffix.
         writers: Suffixes of the caption tasks, in order of preference.
         duration: Shortest and longest ordinary clip, seconds.
@@ -47,6 +47,7 @@ class SourceSpec:
         noise: Standard deviation of the sensor noise, grey levels.
         tint: 0..1, how strongly the phase colours the light.
         hidden_share: Chance that the tool is out of view before the first (after the last) action.
+        scenery: What frames the field: ``scope``, ``drapes``, ``organs``, ``bed`` or nothing.
         tools: Instruments.
         verbs: Actions, with the instruments that can do each.
         targets: What is acted upon.
@@ -87,6 +88,7 @@ class SourceSpec:
     noise: float = 4.0
     tint: float = 0.5
     hidden_share: float = 0.3
+    scenery: str = ""
     next_steps: Mapping[str, tuple[tuple[str, ...], str]] | None = None
 
     @property
@@ -125,6 +127,7 @@ _COPESD = SourceSpec(
         "stabilize flap with forceps",
     ),
     duration=(12, 16),
+    scenery="scope",
 )
 
 _EGOSURGERY = SourceSpec(
@@ -161,6 +164,7 @@ _EGOSURGERY = SourceSpec(
     effect_contrast=0.65,
     noise=18.0,
     tint=0.3,
+    scenery="drapes",
 )
 
 _CHOLECTRACK = SourceSpec(
@@ -197,6 +201,7 @@ _CHOLECTRACK = SourceSpec(
     effect_contrast=0.9,
     noise=8.0,
     tint=0.25,
+    scenery="organs",
 )
 
 _CVS = SourceSpec(
@@ -284,6 +289,7 @@ _NURVID = SourceSpec(
     contrast=0.9,
     noise=8.0,
     tint=0.4,
+    scenery="bed",
     # One answer a procedure, on purpose: after SFT this pair is always right, its quartiles coincide
     # (IQR 0) and every group of rollouts has zero variance. Normalizers must survive it.
     next_steps={

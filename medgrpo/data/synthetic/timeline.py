@@ -130,15 +130,19 @@ def sample_track(generator: np.random.Generator, spec: SourceSpec, action: Actio
     length = max(action.shown_to - action.shown_from, 1.0)
     points = max(2, round(length / (4.0 * spec.time_step)) + 1)
     times = np.linspace(action.shown_from, action.shown_from + length, points)
-    room = np.array([columns - width, rows - height], float)
-    corners = [generator.uniform(0, 1, 2) * room]
+    from_right, from_below = action.hand == "right", bool(generator.integers(2))
+    # The tip keeps off the edges, so that what it does stays in view.
+    margin = np.array([round(0.07 * columns), round(0.12 * rows)], float)
+    least = margin * np.array([from_right, from_below])
+    most = np.array([columns - width, rows - height]) - margin * np.array([not from_right, not from_below])
+    corners = [generator.uniform(least, most)]
     for _ in range(points - 1):
-        move = generator.uniform(-0.45, 0.45, 2) * room
-        corners.append(np.clip(corners[-1] + move, 0, room))
+        move = generator.uniform(-0.45, 0.45, 2) * (most - least)
+        corners.append(np.clip(corners[-1] + move, least, most))
     return Track(
         times=tuple(float(t) for t in times),
         corners=tuple((float(c[0]), float(c[1])) for c in corners),
         size=(width, height),
-        from_right=action.hand == "right",
-        from_below=bool(generator.integers(2)),
+        from_right=from_right,
+        from_below=from_below,
     )

@@ -59,7 +59,7 @@ def _vignette(width: int, height: int) -> np.ndarray:
 
 
 def background(
-    generator: np.random.Generator, width: int, height: int, tissue: Colour, scope: bool
+    generator: np.random.Generator, width: int, height: int, tissue: Colour, scenery: str = ""
 ) -> np.ndarray:
     """Folded tissue under a lamp.
 
@@ -68,22 +68,39 @@ def background(
         width: Pixels.
         height: Pixels.
         tissue: Mean colour.
-        scope: Whether the corners are black, as through an endoscope.
+        scenery: What frames the field, see :class:`SourceSpec`.
 
     Returns:
         float32 ``[H, W, 3]``, 0..255.
     """
-    coarse = generator.normal(0, 1, (5, 8)).astype(np.float32)
-    fine = generator.normal(0, 1, (14, 24)).astype(np.float32)
-    folds = sum(
-        gain * np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
-        for grid, gain in ((coarse, 12.0), (fine, 5.0))
-    )
-    colour = np.array(tissue, np.float32) + generator.normal(0, 5, 3).astype(np.float32)
-    out = (colour + folds[..., None]) * _vignette(width, height)
-    if scope:
-        out = out * _corners(width, height)
-    return out
+    image = Image.new("RGB", (width, height), tissue)
+    for points, colour in _SCENERY.get(scenery, ()):
+        moved = [(x + float(generator.uniform(-0.02, 0.02)), y) for x, y in points]
+        ImageDraw.Draw(image).polygon([(x * width, y * height) for x, y in moved], fill=colour)
+    out = np.asarray(image).astype(np.float32) + generator.normal(0, 5, 3).astype(np.float32)
+    for shape, gain in (((5, 8), 12.0), ((14, 24), 5.0)):
+        grid = Image.fromarray(generator.normal(0, gain, shape).astype(np.float32))
+        out = out + np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC))[..., None]
+    out = out * _vignette(width, height)
+    return out * _corners(width, height) if scenery == "scope" else out
+
+
+_DRAPE, _LIVER, _OMENTUM, _SHEET = (70, 112, 122), (112, 50, 46), (196, 150, 84), (196, 208, 222)
+_SCENERY: dict[str, tuple[tuple[tuple[tuple[float, float], ...], Colour], ...]] = {
+    "drapes": (
+        (((0, 0), (0.10, 0), (0.06, 0.5), (0.11, 1), (0, 1)), _DRAPE),
+        (((1, 0), (0.90, 0), (0.94, 0.5), (0.89, 1), (1, 1)), _DRAPE),
+    ),
+    "organs": (
+        (((-0.1, 0), (1.1, 0), (1.1, 0.10), (0.6, 0.20), (0.3, 0.13), (-0.1, 0.24)), _LIVER),
+        (((-0.1, 1), (-0.1, 0.90), (0.35, 0.87), (0.7, 0.94), (1.1, 0.85), (1.1, 1)), _OMENTUM),
+    ),
+    "bed": (
+        (((-0.1, 0), (1.1, 0), (1.1, 0.12), (0.5, 0.17), (-0.1, 0.10)), _SHEET),
+        (((-0.1, 1), (-0.1, 0.87), (0.5, 0.83), (1.1, 0.90), (1.1, 1)), _SHEET),
+    ),
+}
+"""Polygons in shares of the frame, with their colours."""
 
 
 @functools.cache

@@ -19,9 +19,9 @@ __all__ = ["CLIPS_PER_VIDEO", "SPLITS", "ClipPlan", "clip_rows", "split_of", "vi
 
 CLIPS_PER_VIDEO = 5
 SPLITS = ("train", "rl", "val", "test")
-_CYCLE = (
-    "train test rl val train train test train rl train test train train test rl train train test train train"
-).split()
+_CYCLE = tuple(
+    {"t": "train", "e": "test", "r": "rl", "v": "val"}[letter] for letter in "tervttetrtetterttett"
+)
 """Split of the n-th video of a source, again and again: it depends on nothing but n, so a larger world keeps
 every video where it was, and every source has all four splits from its fourth video on."""
 _QUESTIONS = {"train": 1, "rl": 1, "val": 1, "test": 2}
@@ -118,7 +118,8 @@ def _video_id(source: str, number: int, part: int, seed: int) -> str:
     if source == "Cholec80_CVS":
         return f"video{2 * number + 2:02d}"
     if source == "JIGSAWS":
-        return f"{('Suturing', 'Knot_Tying', 'Needle_Passing')[number % 3]}_{'BCDEFGHI'[number % 8]}{number + 1:03d}"
+        exercise = ("Suturing", "Knot_Tying", "Needle_Passing")[number % 3]
+        return f"{exercise}_{'BCDEFGHI'[number % 8]}{number + 1:03d}"
     digest = hashlib.sha256(f"{source}/{seed}/{number}".encode()).digest()
     return base64.urlsafe_b64encode(digest).decode()[:11]
 
@@ -132,7 +133,7 @@ def clip_rows(plan: ClipPlan, scene: Scene) -> Iterator[dict[str, Any]]:
         # A single question comes from the source's second writer in three of ten cases.
         variants = range(count) if count > 1 else (int(generator.random() < 0.3),)
         for variant in variants:
-            question = ask(scene, task, variant, generator) or ask(scene, task, 0, generator)
+            question = ask(scene, task, variant, generator)
             if question is not None and (task, question.text) not in seen:
                 seen.add((task, question.text))
                 yield _row(plan, scene, question)

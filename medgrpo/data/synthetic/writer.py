@@ -71,7 +71,7 @@ def write_world(out: Path, *, videos: int, seed: int, mp4: int = 0, workers: int
             (partial_out / "videos").mkdir()
             encoded = apply(partial(_write_mp4, str(partial_out)), chosen)
             made_mp4 = list(tqdm(encoded, total=len(chosen), desc="video files", unit="clip"))
-            _dump([row for clip_rows_ in made_mp4 for row in clip_rows_], partial_out / "test_mp4.json")
+            _dump([row for about_clip in made_mp4 for row in about_clip], partial_out / "test_mp4.json")
     world = asked | {
         "clips": videos * CLIPS_PER_VIDEO,
         "frames": len({path for split in SPLITS for row in rows[split] for path in row["video"]}),
@@ -109,7 +109,7 @@ def _existing(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 @contextmanager
 def _mapper(workers: int) -> Iterator[Any]:
-    """An ordered map over processes, or in this one. Spawned, for threads of the caller do not survive a fork."""
+    """An ordered map over processes, or in this one; spawned, as a fork would lose the caller's threads."""
     if workers <= 1:
         yield map
         return
@@ -119,7 +119,7 @@ def _mapper(workers: int) -> Iterator[Any]:
 
 def _write_video(root: str, seed: int, index: int) -> list[dict[str, Any]]:
     """Draw the clips of a source video; their rows."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for plan in video_clips(index, seed):
         scene = plan.scene()
         folder = Path(root) / plan.folder(scene)
