@@ -137,7 +137,7 @@ def build(dashboard: Dashboard) -> "gr.Blocks":
         wanted, step, group_id = (str(query.get(key, "")) for key in ("run", "step", "group"))
         runs = [r.run for r in dashboard.index.runs()]
         run = wanted if wanted in runs else (runs[0] if runs else None)
-        tab = gr.update(selected="answers" if group_id else "overview")
+        tab = gr.update(selected="answers") if group_id else gr.skip()
         opened = dashboard.group(wanted or run, step, group_id)
         return (version, run_update(run), tab, opened, *on_run(run, measure))
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.app.scene import write_scene
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=20_000)  # other work may share the machine
 ROOT = Path(__file__).parents[2]
 FLAGS = [
     "--no-sandbox",
@@ -149,7 +150,7 @@ def test_the_overview_follows_a_writer(page: Page, scene: Path) -> None:
     """Last, because it adds rounds."""
     expect(page.locator("#curves")).to_contain_text("192 answers in 8 rounds")
     write_scene(scene, rounds=9)
-    expect(page.locator("#curves")).to_contain_text("216 answers in 9 rounds", timeout=20_000)
+    expect(page.locator("#curves")).to_contain_text("216 answers in 9 rounds")
 
 
 def test_a_taken_port_is_one_line(scene: Path, address: str) -> None:
