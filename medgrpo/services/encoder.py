@@ -46,7 +46,8 @@ class SentenceEncoder:
     ) -> None:
         if max_tokens < 3 or cache_size < 1:
             raise UserError(
-                f"SentenceEncoder: max_tokens must be >= 3 and cache_size >= 1, got {max_tokens}, {cache_size}"
+                "SentenceEncoder: max_tokens must be at least 3 and cache_size at least 1, "
+                f"got {max_tokens} and {cache_size}"
             )
         self.path = path
         self.device = device
@@ -175,4 +176,4 @@ def _pack_linears(model: Any) -> None:
 
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear) and layer.weight.dtype == torch.float32:
-            layer.forward = packed(layer)
+            layer.forward = packed(layer)  # type: ignore[method-assign]

