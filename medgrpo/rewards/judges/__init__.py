@@ -1,0 +1,8 @@
+"""Judges: who compares an answer with its reference, by which rubric."""
+
+from __future__ import annotations
+
+from medgrpo.rewards.judges.base import Dimension, Judge, JudgeRequest, Rubric, load_rubric
+from medgrpo.rewards.judges.lexicon import LexiconJudge
+
+__all__ = ["Dimension", "Judge", "JudgeRequest", "LexiconJudge", "Rubric", "load_rubric"]
