@@ -1,0 +1,90 @@
+"""What every normalizer offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from medgrpo.errors import UserError
+from medgrpo.rewards.statistics import MetricStatistics, Statistics
+from medgrpo.types import PairKey
+
+__all__ = ["NormalisedValue", "Normalizer"]
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedValue:
+    """A normalised value and what it was made with.
+
+    Attributes:
+        value: NaN if the raw value was NaN.
+        name: Of the normalizer.
+        p25: First quartile used; None when none is used. So for p50, p75.
+        p50: Median used.
+        p75: Third quartile used.
+        k: Slope used.
+    """
+
+    value: float
+    name: str
+    p25: float | None = None
+    p50: float | None = None
+    p75: float | None = None
+    k: float | None = None
+
+
+class Normalizer(ABC):
+    """Maps raw values, monotonically, pair by pair.
+
+    Attributes:
+        name: Kept with every rollout.
+        needs_statistics: Whether :meth:`bind` must be called before use.
+    """
+
+    name: ClassVar[str]
+    needs_statistics: ClassVar[bool] = True
+    _statistics: Statistics | None = None
+
+    def bind(self, statistics: Statistics | None) -> Normalizer:
+        """Use these statistics from now on; returns itself.
+
+        Raises:
+            UserError: If there are none and this normalizer needs them.
+        """
+        if statistics is None and self.needs_statistics:
+            raise UserError(
+                f"{type(self).__name__} needs statistics: set reward.init_args.statistics to the file that "
+                "the baseline command wrote"
+            )
+        self._statistics = statistics
+        return self
+
+    @abstractmethod
+    def normalise(self, raw: float, pair: PairKey, metric: str) -> NormalisedValue:
+        """Normalise one value.
+
+        Args:
+            raw: The metric in its own unit; NaN stays NaN.
+            pair: (dataset, task).
+            metric: Versioned metric name.
+
+        Raises:
+            UserError: If the statistics do not hold the pair or the metric.
+        """
+
+    @abstractmethod
+    def floor(self, pair: PairKey, metric: str, low: float) -> float:
+        """The least value that an answer can get: what an invalid format is worth.
+
+        Args:
+            pair: (dataset, task).
+            metric: Versioned metric name.
+            low: Lower bound of the metric.
+        """
+
+    def _entry(self, pair: PairKey, metric: str) -> MetricStatistics:
+        if self._statistics is None:
+            self.bind(None)
+        assert self._statistics is not None
+        return self._statistics.get(pair, metric)

@@ -1,0 +1,45 @@
+"""The paper's normalizer: a logistic around the median, as steep as the interquartile range is narrow."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from medgrpo.errors import UserError
+from medgrpo.rewards.normalizers.base import NormalisedValue, Normalizer
+from medgrpo.types import PairKey
+
+__all__ = ["LogisticNormalizer"]
+
+_LIMIT = 30.0  # past this, a double cannot tell the result from 0 or 1 in a mix
+
+
+class LogisticNormalizer(Normalizer):
+    """``sigmoid(k (x - p50) / (p75 - p25))``: the median gives 0.5, all values lie in (0, 1).
+
+    Where the interquartile range is tiny or the metric binary, the statistics' own scale takes its place
+    (:func:`medgrpo.rewards.statistics.summarise`).
+
+    Args:
+        k: Slope. With the paper's 3, the quartiles of a symmetric distribution map to 0.18 and 0.82.
+    """
+
+    name: ClassVar[str] = "logistic"
+
+    def __init__(self, k: float = 3.0) -> None:
+        if not (math.isfinite(k) and k > 0):
+            raise UserError(f"LogisticNormalizer: k must be positive, got {k}")
+        self.k = k
+
+    def normalise(self, raw: float, pair: PairKey, metric: str) -> NormalisedValue:
+        """See :meth:`Normalizer.normalise`."""
+        entry = self._entry(pair, metric)
+        logit = self.k * (raw - entry.p50) / entry.scale
+        bounded = logit if math.isnan(logit) else min(max(logit, -_LIMIT), _LIMIT)
+        value = 1.0 / (1.0 + math.exp(-bounded))
+        return NormalisedValue(value, self.name, entry.p25, entry.p50, entry.p75, self.k)
+
+    def floor(self, pair: PairKey, metric: str, low: float) -> float:
+        """0, the limit of the logistic."""
+        del pair, metric, low
+        return 0.0
