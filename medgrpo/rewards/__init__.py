@@ -1,0 +1,45 @@
+"""Rewards: components, normalizers across datasets, statistics and judges."""
+
+from __future__ import annotations
+
+from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
+from medgrpo.rewards.composite import CompositeReward, leave_out
+from medgrpo.rewards.judge import JudgeReward
+from medgrpo.rewards.judges import Judge, JudgeRequest, LexiconJudge, Rubric, load_rubric
+from medgrpo.rewards.normalizers import (
+    IdentityNormalizer,
+    LogisticNormalizer,
+    NormalisedValue,
+    Normalizer,
+    RankNormalizer,
+    RobustAffineNormalizer,
+)
+from medgrpo.rewards.similarity import SimilarityReward
+from medgrpo.rewards.statistics import MetricStatistics, Provenance, Statistics, summarise
+from medgrpo.rewards.task_metric import TaskMetricReward
+
+__all__ = [
+    "CompositeReward",
+    "IdentityNormalizer",
+    "Judge",
+    "JudgeRequest",
+    "JudgeReward",
+    "LexiconJudge",
+    "LogisticNormalizer",
+    "MetricSpec",
+    "MetricStatistics",
+    "NormalisedValue",
+    "Normalizer",
+    "Provenance",
+    "RankNormalizer",
+    "RawScore",
+    "RewardComponent",
+    "RobustAffineNormalizer",
+    "Rubric",
+    "SimilarityReward",
+    "Statistics",
+    "TaskMetricReward",
+    "leave_out",
+    "load_rubric",
+    "summarise",
+]

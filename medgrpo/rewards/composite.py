@@ -1,0 +1,189 @@
+"""From raw component values to one reward: normalise, gate by format, mix, and keep every number."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+from medgrpo.errors import UserError
+from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
+from medgrpo.rewards.normalizers import LogisticNormalizer, Normalizer
+from medgrpo.rewards.statistics import Statistics
+from medgrpo.tasks import Parsed, get_task
+from medgrpo.types import ComponentScore, Judgement, Reward, Sample
+
+__all__ = ["CompositeReward", "leave_out"]
+
+
+class CompositeReward:
+    """The weighted mean of the components that a task is routed to.
+
+    Weights are shares within a task. If one component fails, the reward is NaN: what then happens to the
+    group is the trainer's decision, and :func:`leave_out` mixes again without the failed one.
+
+    Args:
+        components: By the name under which rollouts and logs show them.
+        normalizer: Brings components to a common scale; the paper's logistic by default.
+        statistics: File that the ``baseline`` command wrote, read at :meth:`setup` or at the first score;
+            None for a normalizer that needs none.
+    """
+
+    def __init__(
+        self,
+        components: dict[str, RewardComponent],
+        normalizer: Normalizer | None = None,
+        statistics: str | Statistics | None = None,
+    ) -> None:
+        if not components:
+            raise UserError("CompositeReward needs at least one component")
+        self.components = dict(components)
+        self.normalizer = normalizer or LogisticNormalizer()
+        self.statistics = statistics
+        self._ready = False
+
+    def setup(self) -> None:
+        """Read the statistics and hand them to the normalizer; does nothing the second time.
+
+        Raises:
+            UserError: If the file is missing or broken, or the normalizer needs one and none is given.
+        """
+        if self._ready:
+            return
+        if isinstance(self.statistics, str):
+            self.statistics = Statistics.load(self.statistics)
+        self.normalizer.bind(self.statistics)
+        self._ready = True
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Fail before training instead of in it: every pair must have a component and its statistics.
+
+        Raises:
+            UserError: Naming the pair and, where there is one, the file.
+        """
+        self.setup()
+        for sample in {s.pair: s for s in samples}.values():
+            for _, component in self._routed(sample.task):
+                self.normalizer.normalise(math.nan, sample.pair, component.metric(sample.task).name)
+
+    def score(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
+        """Reward answers.
+
+        Args:
+            samples: The question of each answer; repeats for the answers of a group.
+            texts: The answers.
+
+        Returns:
+            One reward an answer, in order.
+
+        Raises:
+            UserError: If a task has no component, a pair no statistics, or a row no reference.
+        """
+        self.setup()
+        parsed, raw = self._raw(samples, texts)
+        return [
+            self._reward(sample, found, scores)
+            for sample, found, scores in zip(samples, parsed, raw, strict=True)
+        ]
+
+    def raw_metrics(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[dict[str, float]]:
+        """The raw value of every metric of every answer, NaN where it failed; needs no statistics."""
+        return [
+            {self.components[name].metric(sample.task).name: score.value for name, score in scores.items()}
+            for sample, scores in zip(samples, self._raw(samples, texts)[1], strict=True)
+        ]
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The bounds of every metric that :meth:`raw_metrics` can name."""
+        specs = (c.metric(task) for c in self.components.values() for task in c.tasks)
+        return {spec.name: (spec.low, spec.high) for spec in specs}
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """The tasks that can be rewarded."""
+        return frozenset(task for component in self.components.values() for task in component.tasks)
+
+    def _routed(self, task: str) -> list[tuple[str, RewardComponent]]:
+        routed = [(name, c) for name, c in self.components.items() if task in c.tasks]
+        if not routed:
+            raise UserError(
+                f"no reward component is routed to task {task!r}; name it in the tasks of one of "
+                f"{', '.join(self.components)}, or leave it out of the training records"
+            )
+        return routed
+
+    def _raw(
+        self, samples: Sequence[Sample], texts: Sequence[str]
+    ) -> tuple[list[Parsed], list[dict[str, RawScore]]]:
+        if len(samples) != len(texts):
+            raise ValueError(f"{len(samples)} samples but {len(texts)} answers")
+        for task in dict.fromkeys(sample.task for sample in samples):
+            self._routed(task)
+        parsed = [
+            get_task(sample.task).parse(text, sample) for sample, text in zip(samples, texts, strict=True)
+        ]
+        raw: list[dict[str, RawScore]] = [{} for _ in samples]
+        for name, component in self.components.items():
+            rows = [i for i, sample in enumerate(samples) if sample.task in component.tasks]
+            if not rows:
+                continue
+            scores = component.score(
+                [samples[i] for i in rows], [texts[i] for i in rows], [parsed[i] for i in rows]
+            )
+            for i, score in zip(rows, scores, strict=True):
+                raw[i][name] = score
+        return parsed, raw
+
+    def _reward(self, sample: Sample, parsed: Parsed, raw: Mapping[str, RawScore]) -> Reward:
+        total = math.fsum(self.components[name].tasks[sample.task] for name in raw)
+        scores: dict[str, ComponentScore] = {}
+        judgement: Judgement | None = None
+        for name, score in raw.items():
+            component = self.components[name]
+            weight = component.tasks[sample.task] / total
+            scores[name] = self._component(sample, component.metric(sample.task), score, weight)
+            judgement = score.judgement or judgement
+        return Reward(_mix(scores), scores, parsed.status, parsed.value, judgement)
+
+    def _component(self, sample: Sample, spec: MetricSpec, raw: RawScore, weight: float) -> ComponentScore:
+        accuracy = self.normalizer.normalise(raw.value, sample.pair, spec.name)
+        value = accuracy.value
+        factors: dict[str, float] = {}
+        if raw.format is not None:
+            # A plain product where the floor is 0, as for the logistic. An unbounded normalizer goes below 0:
+            # there a product would rank an invalid answer above a poor one.
+            floor = self.normalizer.floor(sample.pair, spec.name, spec.low)
+            value = floor + raw.format * (accuracy.value - floor)
+            factors = {"format": raw.format, "accuracy": accuracy.value}
+        return ComponentScore(
+            raw=raw.value,
+            normalised=value,
+            weight=weight,
+            metric=spec.name,
+            normalizer=accuracy.name,
+            p25=accuracy.p25,
+            p50=accuracy.p50,
+            p75=accuracy.p75,
+            k=accuracy.k,
+            status=raw.status,
+            factors=factors,
+        )
+
+
+def leave_out(reward: Reward, names: Collection[str]) -> Reward:
+    """The same reward without some components, weights shared anew among the rest.
+
+    For a group in which a judge failed: all of its answers are mixed again from the similarity alone.
+    The value is NaN if nothing is left. Components that are left out keep their numbers with weight 0.
+    """
+    rest = math.fsum(c.weight for name, c in reward.components.items() if name not in names)
+    scores = {
+        name: dataclasses.replace(c, weight=0.0 if name in names or rest == 0 else c.weight / rest)
+        for name, c in reward.components.items()
+    }
+    return dataclasses.replace(reward, value=_mix(scores), components=scores)
+
+
+def _mix(scores: Mapping[str, ComponentScore]) -> float:
+    used = [c for c in scores.values() if c.weight > 0]
+    return math.fsum(c.weight * c.normalised for c in used) if used else math.nan
