@@ -144,6 +144,12 @@ def test_verbs_and_nouns_of_the_same_form_are_told_apart() -> None:
     assert reading.concepts["instrument"] == {"clip applier", "clip"}
 
 
+def test_a_hand_is_anatomy_only_where_it_is_not_the_operators() -> None:
+    read = load_vocabulary().read
+    assert "hand" in read("The nurse disinfects the hand with the cotton swab").of("anatomy")
+    assert not read("The scalpel held by the left hand").of("anatomy")
+
+
 def test_rubric_holds_the_dimensions_and_the_judge_pickles() -> None:
     rubric = load_rubric("medgrpo-five@1")
     assert tuple(d.name for d in rubric.dimensions) == DIMENSIONS
