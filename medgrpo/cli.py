@@ -164,9 +164,9 @@ def _overview() -> str:
             *others,
             "",
             "Start with:",
-            "  medgrpo demo                                   the whole journey on this machine, offline",
-            "  medgrpo fit --config configs/sft.yaml --help   what a training run can be told",
-            "  medgrpo COMMAND --help                         the arguments of one command",
+            "  medgrpo demo             the whole journey on this machine, offline",
+            "  medgrpo fit --help       what a training run can be told",
+            "  medgrpo COMMAND --help   the arguments of one command",
             "",
         ]
     )

@@ -13,6 +13,7 @@ class: overlays then add, change or null one by name. They become lists at the e
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import re
@@ -241,9 +242,19 @@ def _override(config: dict[str, Any], key: str, text: str) -> None:
         if depth == len(parts) - 1:
             node[part] = _overridden(node.get(part), value["value"])
         else:
-            if node.get(part) is None:
-                node[part] = {}
+            node[part] = {} if node.get(part) is None else _pointed_at(config, node[part])
             node = node[part]
+
+
+def _pointed_at(config: dict[str, Any], node: Any) -> Any:
+    """A copy of the node that ``${a.b}`` stands for, so that an override can go below it; else the node."""
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", node) if isinstance(node, str) else None
+    if reference is None:
+        return node
+    target: Any = config
+    for part in reference[1].split("."):
+        target = target.get(part) if isinstance(target, dict) else None
+    return copy.deepcopy(target) if isinstance(target, dict) else node
 
 
 def _item(node: list[Any], parts: list[str], depth: int, value: Any) -> Any:
@@ -264,7 +275,7 @@ def _resolve(config: dict[str, Any]) -> dict[str, Any]:
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     except InterpolationToMissingValueError as error:
-        name = _between_quotes(error)
+        name = _first_line(error).rpartition(" ")[2]
         raise UserError(f"{name} has no value, and {_key(error)} needs it; set --{name}=VALUE") from error
     except InterpolationKeyError as error:
         raise UserError(

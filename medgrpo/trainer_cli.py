@@ -33,7 +33,7 @@ _SECRET = re.compile(
     r"(^|_)(api_?key|(access|auth|bearer|hf)_token|secret(_key)?|password|authorization)$", re.I
 )
 
-_EPILOG = """\
+_GUIDE = """\
 Files and keys:
   --config FILE may be repeated, later files win; configs/base.yaml is always read first.
   Any key is set as --a.b=value or --a.b value; --trainer.callbacks+=... appends to a list.
@@ -178,11 +178,15 @@ class TrainerCLI(LightningCLI):
 
 
 class _Formatter(DefaultHelpFormatter):
-    """Keeps the line breaks of the epilog."""
+    """Keeps the line breaks of the guide."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 def _subparser(command: str) -> dict[str, Any]:
-    return {"description": TRAINER_COMMANDS[command], "epilog": _EPILOG, "formatter_class": _Formatter}
+    return {
+        "usage": f"medgrpo {command} --config FILE [--config FILE ...] [--key.sub=VALUE ...]",
+        "description": f"{TRAINER_COMMANDS[command].capitalize()}.\n\n{_GUIDE}",
+        "formatter_class": _Formatter,
+    }
