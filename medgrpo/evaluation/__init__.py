@@ -1,0 +1,93 @@
+"""Scoring of predictions under two protocols.
+
+``official`` reproduces the leaderboard's columns, quirks included; ``strict`` counts every row and cannot be
+gamed by abstaining, spraying or constants. ``evaluate`` is the whole of it::
+
+    from medgrpo.evaluation import evaluate
+
+    scores = evaluate(records, predictions, protocol="strict")
+    print(scores.board["STG_mIoU"], scores.by_dataset["CoPESD"]["stg"])
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from medgrpo.errors import UserError
+from medgrpo.evaluation import official, strict
+from medgrpo.evaluation.judging import as_caption_judge
+from medgrpo.evaluation.official import Encoder
+from medgrpo.evaluation.rows import Prediction, Record, answers_of, as_sample
+from medgrpo.evaluation.scores import Scores, read_scores
+from medgrpo.evaluation.strict_rows import CaptionScorer, ScoredRow, caption_scorer
+from medgrpo.tasks import TASKS
+
+__all__ = ["PROTOCOLS", "CaptionScorer", "ScoredRow", "Scores", "caption_scorer", "evaluate", "read_scores"]
+
+PROTOCOLS = ("official", "strict")
+
+
+def evaluate(
+    records: Sequence[Record],
+    predictions: Sequence[Prediction],
+    protocol: str = "official",
+    judge: Any = None,
+    *,
+    encoder: Encoder | None = None,
+    captions: CaptionScorer | None = None,
+) -> Scores:
+    """Score predictions.
+
+    Args:
+        records: Row dictionaries of a records file, or samples.
+        predictions: Texts or ``{"id", "qa_type", "prediction"}`` dictionaries, one for each record, in order.
+        protocol: ``official`` or ``strict``.
+        judge: For the caption columns, which are None without one: an object with
+            ``judge(requests) -> judgements``, or a function from caption pairs to scores by aspect.
+        encoder: Sentence embeddings; by default the packaged all-MiniLM-L6-v2, loaded when first needed.
+        captions: Strict only: replaces the caption scorer made of ``encoder`` and ``judge``.
+
+    Raises:
+        UserError: For predictions that do not fit the records, an unknown protocol, or (strict) a record
+            without ground truth.
+    """
+    if protocol not in PROTOCOLS:
+        raise UserError(f"unknown protocol {protocol!r}; known are: {', '.join(PROTOCOLS)}")
+    texts = answers_of(records, predictions)
+    if encoder is None:
+        from medgrpo.services.encoder import SentenceEncoder
+
+        encoder = SentenceEncoder()
+    caption_judge = as_caption_judge(judge)
+    if protocol == "official":
+        rows = [official.official_row(r, t, i) for i, (r, t) in enumerate(zip(records, texts, strict=True))]
+        return _official(rows, official.score_rows(rows, encoder, caption_judge))
+    samples = [as_sample(record, i) for i, record in enumerate(records)]
+    scorer = captions if captions is not None else caption_scorer(encoder, caption_judge)
+    result = strict.score_samples(samples, texts, scorer)
+    statuses = {
+        task: Counter(r.parsed.status for r in result.rows if r.sample.task == task) for task in TASKS
+    }
+    by_task = {task: {"rows": sum(seen.values()), **seen} for task, seen in statuses.items() if seen}
+    return Scores(
+        protocol="strict",
+        board=result.board,
+        per_record=[row.score for row in result.rows],
+        by_dataset=result.by_dataset,
+        counts={"records": len(samples), "by_task": by_task},
+        rows=result.rows,
+    )
+
+
+def _official(rows: Sequence[official.OfficialRow], result: official.OfficialResult) -> Scores:
+    by_task: dict[str, dict[str, int]] = {}
+    for row, value in zip(rows, result.per_record, strict=True):
+        entry = by_task.setdefault(official.task_of(row.qa_type) or "unknown", {"rows": 0, "counted": 0})
+        entry["rows"] += 1
+        entry["counted"] += value is not None
+    counts: dict[str, Any] = {"records": len(rows), "by_task": by_task}
+    if result.lost:
+        counts["lost_columns"] = result.lost
+    return Scores("official", result.board, result.per_record, result.by_source, counts)

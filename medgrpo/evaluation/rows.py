@@ -1,0 +1,108 @@
+"""Records and predictions in any of the forms that ``evaluate`` takes, checked and brought into one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medgrpo.errors import UserError
+from medgrpo.tasks import canonical_task
+from medgrpo.tasks.text import as_number
+from medgrpo.types import Clip, Sample, sample_key
+
+__all__ = ["Prediction", "Record", "answers_of", "as_sample"]
+
+Record = Mapping[str, Any] | Sample
+Prediction = str | Mapping[str, Any]
+
+
+def answers_of(records: Sequence[Record], predictions: Sequence[Prediction]) -> list[str]:
+    """The answer texts, checked against the records they belong to.
+
+    Args:
+        records: Row dictionaries or samples.
+        predictions: Texts, or ``{"id", "qa_type", "prediction"}`` in the order of the records.
+
+    Raises:
+        UserError: For another number of predictions, a missing or non-string answer, or an ``id`` or
+            ``qa_type`` that differs from the record's; the row is named.
+    """
+    if len(predictions) != len(records):
+        raise UserError(
+            f"{len(predictions)} predictions for {len(records)} records; "
+            "they are matched by position, so give one for each record, in order"
+        )
+    return [_answer(i, r, p) for i, (r, p) in enumerate(zip(records, predictions, strict=True))]
+
+
+def _answer(index: int, record: Record, prediction: Prediction) -> str:
+    if isinstance(prediction, str):
+        return prediction
+    if not isinstance(prediction, Mapping):
+        raise UserError(f"predictions row {index}: expected a string or an object, got {_kind(prediction)}")
+    if "prediction" not in prediction:
+        raise UserError(f'predictions row {index}: field "prediction" is missing')
+    text = prediction["prediction"]
+    if not isinstance(text, str):
+        raise UserError(
+            f'predictions row {index}: field "prediction" must be a string, got {_kind(text)}; '
+            "write an empty string for a row without an answer"
+        )
+    for name in ("id", "qa_type"):
+        given, wanted = prediction.get(name), _field(record, name)
+        if given is not None and wanted is not None and given != wanted:
+            raise UserError(
+                f'predictions row {index}: field "{name}" is {given!r}, the record has {wanted!r}'
+            )
+    return text
+
+
+def _field(record: Record, name: str) -> Any:
+    return getattr(record, name) if isinstance(record, Sample) else record.get(name)
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def as_sample(record: Record, index: int) -> Sample:
+    """A sample that scoring can use, from a row dictionary; its frames are not touched.
+
+    Raises:
+        UserError: For an unknown ``qa_type`` or a frame rate that is no positive number.
+    """
+    if isinstance(record, Sample):
+        return record
+    turns = record.get("conversations") or []
+    asked = [t.get("value", "") for t in turns if t.get("from") == "human"]
+    given = [t.get("value", "") for t in turns if t.get("from") == "gpt"]
+    qa_type = record.get("qa_type")
+    if not isinstance(qa_type, str):
+        raise UserError(f'records row {index}: field "qa_type" is missing or not a string')
+    try:
+        task = canonical_task(qa_type)
+    except UserError as error:
+        raise UserError(f"records row {index}: {error}") from None
+    metadata = record.get("metadata") or {}
+    fps = as_number(metadata.get("fps", 1.0))
+    if fps is None or fps <= 0.0:
+        raise UserError(f'records row {index}: field "metadata.fps" must be a positive number')
+    question = asked[-1].replace("<video>", "").strip() if asked else ""
+    row_id = str(record.get("id", index))
+    video = record.get("video")
+    frames = tuple(Path(p) for p in video) if isinstance(video, list) and video else (Path(row_id),)
+    return Sample(
+        key=sample_key(row_id, task, question),
+        id=row_id,
+        row=index,
+        qa_type=qa_type,
+        task=task,
+        dataset=str(record.get("data_source") or record.get("dataset_name") or "Unknown"),
+        video_id=str(metadata.get("video_id") or row_id.split("&&")[0]),
+        question=question,
+        answer=given[-1] if given else None,
+        truth=record.get("struc_info"),
+        clip=Clip(frames=frames, times=tuple(k / fps for k in range(len(frames))), fps=fps),
+        metadata={str(k): str(v) for k, v in metadata.items()},
+    )
