@@ -45,9 +45,44 @@ TRUTHS: dict[str, st.SearchStrategy[Any]] = {
 # Pieces of real answers in any order reach much deeper into the parsers than random characters.
 PIECES = st.lists(
     st.sampled_from(
-        "1.0|12.5|3|-|\u2013|to|:|,|;|.|\n|seconds|second|s|[|]|[[|(|)|1.0-3.5|7-2|00:10|nan|inf|1e9|-4|**|between|and"
-        "|5.0 seconds: [1, 2, 3, 4]|Two structures: |Cystic plate|Hepatocystic triangle|Respect for tissue: 3/5|2/10"
-        "|Time and motion|tying|not|every|999999999999999999999|\u0663-\u0665|\uff11".split("|")
+        [
+            *(
+                "1.0",
+                "12.5",
+                "3",
+                "1.0-3.5",
+                "7-2",
+                "00:10",
+                "nan",
+                "inf",
+                "1e9",
+                "-4",
+                "3/5",
+                "2/10",
+                "9" * 21,
+            ),
+            *(
+                "-",
+                "\u2013",
+                "to",
+                "between",
+                "and",
+                ":",
+                ",",
+                ";",
+                ".",
+                "\n",
+                "[",
+                "]",
+                "[[",
+                "(",
+                ")",
+                "**",
+            ),
+            *("seconds", "second", "s", "every", "not", "tying", "\u0663-\u0665", "\uff11"),
+            *("5.0 seconds: [1, 2, 3, 4]", "Two structures: ", "Cystic plate", "Hepatocystic triangle"),
+            *("Respect for tissue: 3/5", "Time and motion"),
+        ]
     ),
     max_size=30,
 ).map(" ".join)
