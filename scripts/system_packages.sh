@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Programs that tests use and pip cannot install: a browser for the dashboard's tests, ffmpeg for video files.
+# Installs what is missing where that is possible; otherwise says what to do and lets those tests skip.
+set -uo pipefail
+
+missing=()
+command -v ffmpeg > /dev/null || missing+=(ffmpeg)
+command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
+  || missing+=(chromium)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+skip() {
+  echo "system packages: ${missing[*]} missing: $1; tests that need them are skipped" >&2
+  exit 0
+}
+
+command -v apt-get > /dev/null || skip "there is no apt-get here, install them with this system's package manager"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo > /dev/null && sudo -n true 2> /dev/null || skip "run: sudo apt-get install ${missing[*]}"
+  as_root=(sudo -n)
+fi
+echo "system packages: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+  "${as_root[@]}" apt-get install --yes --no-install-recommends "${missing[@]}" > "$log" 2>&1
+}
+install || { "${as_root[@]}" apt-get update > "$log" 2>&1 && install; } \
+  || skip "apt-get could not install them ($(grep -m1 '^E:' "$log"))"
