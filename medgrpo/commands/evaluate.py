@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="blind baseline: ask over clips of other videos (with --model)",
     )
     parser.add_argument("--save-predictions", type=Path, help="write what the model answered (with --model)")
-    parser.add_argument("--samples", type=int, default=1, help="answers a row, one after the other in a predictions file; default: 1")
+    parser.add_argument(
+        "--samples", type=int, default=1, help="answers a row, also in a predictions file; default: 1"
+    )
     parser.add_argument(
         "--temperature", type=float, default=0.0, help="of the answers (with --model); default: greedy"
     )
