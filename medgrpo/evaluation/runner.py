@@ -1,0 +1,101 @@
+"""Answers of a checkpoint to a list of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.evaluation.blind import shuffle_videos as shuffled
+from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.sampling_file import read_sampling
+from medgrpo.rollout.hf import HFEngine
+from medgrpo.tasks import get_task
+from medgrpo.types import Completion, Sample
+
+__all__ = ["complete", "predict"]
+
+
+def complete(
+    model_dir: str | Path,
+    samples: Sequence[Sample],
+    *,
+    temperature: float = 0.0,
+    n: int = 1,
+    seed: int = 0,
+    batch_size: int = 64,
+    sampling: SamplingPolicy | None = None,
+    max_new_tokens: int | None = None,
+    progress: str = "",
+) -> list[list[Completion]]:
+    """Answer questions with a Hugging Face directory.
+
+    Args:
+        model_dir: Model, tokenizer and processor, as ``export`` writes them.
+        samples: Questions; answers are not looked at.
+        temperature: 0 is greedy.
+        n: Answers a question.
+        seed: For sampling.
+        batch_size: Answers decoded together.
+        sampling: Frames and sizes; None takes what the model was trained with.
+        max_new_tokens: One limit for all; None takes each task's own.
+        progress: Title of the progress bar; empty shows none.
+
+    Returns:
+        ``n`` completions for each sample, in order.
+    """
+    from tqdm import tqdm
+
+    policy = QwenVLPolicy(str(model_dir))
+    policy.setup()
+    encoder = policy.encoder(sampling if sampling is not None else read_sampling(model_dir))
+    engine = HFEngine(max_rows=batch_size)
+    engine.bind(policy, encoder)
+    results: list[list[Completion]] = [[] for _ in samples]
+    # Answers of one length are decoded together; prompts are encoded piece by piece, to bound the memory.
+    limits = [max_new_tokens or get_task(sample.task).max_new_tokens for sample in samples]
+    order = sorted(range(len(samples)), key=lambda i: (limits[i], samples[i].task, samples[i].dataset, i))
+    piece = max(1, batch_size // n)
+    with tqdm(total=len(samples), desc=progress, disable=not progress, unit="row") as bar:
+        for start in range(0, len(order), piece):
+            chosen = order[start : start + piece]
+            answers = engine.generate(
+                [encoder.prompt(samples[i]) for i in chosen],
+                n=n,
+                max_new_tokens=[limits[i] for i in chosen],
+                temperature=temperature,
+                seed=seed * 100_003 + start,
+            )
+            for index, group in zip(chosen, answers, strict=True):
+                results[index] = group
+            bar.update(len(chosen))
+    return results
+
+
+def predict(
+    model_dir: str | Path,
+    samples: Sequence[Sample],
+    *,
+    shuffle_videos: bool = False,
+    temperature: float = 0.0,
+    n: int = 1,
+    seed: int = 0,
+    batch_size: int = 64,
+    sampling: SamplingPolicy | None = None,
+    max_new_tokens: int | None = None,
+    progress: str = "",
+) -> list[list[str]]:
+    """Texts of :func:`complete`; ``shuffle_videos`` asks over wrong clips (the blind baseline)."""
+    asked = shuffled(samples, seed=seed) if shuffle_videos else samples
+    completions = complete(
+        model_dir,
+        asked,
+        temperature=temperature,
+        n=n,
+        seed=seed,
+        batch_size=batch_size,
+        sampling=sampling,
+        max_new_tokens=max_new_tokens,
+        progress=progress,
+    )
+    return [[completion.text for completion in group] for group in completions]
