@@ -1,0 +1,165 @@
+"""Measure how a checkpoint scores before GRPO: p25, p50, p75 and more of every (dataset, task, metric)."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medgrpo.errors import UserError
+from medgrpo.types import PairKey, Sample
+
+__all__ = ["add_arguments", "run", "spread_over_pairs"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--model", type=Path, required=True, help="Hugging Face directory of the SFT checkpoint"
+    )
+    parser.add_argument(
+        "--records", type=Path, required=True, help="records with answers, usually the RL prompts"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="statistics file to write")
+    parser.add_argument(
+        "--config",
+        "-c",
+        action="append",
+        required=True,
+        help="the GRPO config whose reward is measured, e.g. configs/grpo.yaml; may be given several times",
+    )
+    parser.add_argument("--tasks", nargs="+", help="only these tasks (default: all that the reward scores)")
+    parser.add_argument(
+        "--prompts-per-pair", type=int, default=100, help="questions of each pair (default %(default)s)"
+    )
+    parser.add_argument("--samples", type=int, default=4, help="answers a question (default %(default)s)")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="of the sampling; use the rollouts' (default %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=128, help="answers decoded together (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling (default %(default)s)")
+    parser.add_argument("--plots", type=Path, help="folder for a plot of each metric's distributions")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sample, score, summarise, write."""
+    from medgrpo.data.records import read_records
+    from medgrpo.evaluation.runner import predict
+    from medgrpo.rewards.statistics import Provenance, Statistics
+    from medgrpo.tasks import canonical_task
+
+    reward = reward_of(args.config)
+    tasks = {canonical_task(task) for task in args.tasks} if args.tasks else reward.tasks
+    samples = [s for s in read_records(args.records) if s.task in tasks & reward.tasks]
+    unanswered = next((s for s in samples if s.answer is None and s.truth is None), None)
+    if unanswered is not None:
+        raise UserError(
+            f"{args.records}: row {unanswered.row}: no answer; statistics need them, the test split has none"
+        )
+    samples = spread_over_pairs(samples, args.prompts_per_pair)
+    if not samples:
+        raise UserError(f"{args.records}: no row of the tasks {', '.join(sorted(tasks))}")
+    texts = predict(
+        args.model,
+        samples,
+        temperature=args.temperature,
+        n=args.samples,
+        seed=args.seed,
+        batch_size=args.batch_size,
+        progress="sample answers",
+    )
+    asked = [sample for sample, group in zip(samples, texts, strict=True) for _ in group]
+    raw = reward.raw_metrics(asked, [text for group in texts for text in group])
+    names = {name for metrics in raw for name in metrics}
+    provenance = Provenance(
+        checkpoint=_weights_hash(args.model),
+        records_hash=hashlib.sha256(args.records.read_bytes()).hexdigest(),
+        temperature=args.temperature,
+        samples_per_prompt=args.samples,
+        seed=args.seed,
+        encoder=next((name.split(":")[1] for name in names if name.startswith("similarity:")), ""),
+        judge=next((name.split(":")[1] for name in names if name.startswith("judge:")), ""),
+        rubric=next((name.split(":")[2] for name in names if name.startswith("judge:")), ""),
+    )
+    statistics = Statistics.build(asked, raw, reward.ranges(), provenance)
+    statistics.save(args.out)
+    print(_table(statistics))
+    if args.plots is not None:
+        from medgrpo.evaluation.plots import plot_distributions
+
+        plot_distributions(asked, raw, statistics, args.plots)
+        print(f"wrote {args.plots}")
+    print(f"wrote {args.out}")
+    return 0
+
+
+def spread_over_pairs(samples: Sequence[Sample], prompts_per_pair: int) -> list[Sample]:
+    """At most so many questions of each (dataset, task), evenly spread over the file."""
+    pairs: dict[PairKey, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        pairs[sample.pair].append(sample)
+    chosen: list[Sample] = []
+    for pair in sorted(pairs):
+        rows = pairs[pair]
+        count = min(prompts_per_pair, len(rows))
+        chosen += [rows[i * len(rows) // count] for i in range(count)]
+    return chosen
+
+
+def reward_of(configs: Sequence[str]) -> Any:
+    """The reward that a GRPO config trains with, without its normaliser and statistics."""
+    from jsonargparse import ArgumentParser
+
+    from medgrpo.compose import compose
+    from medgrpo.rewards import CompositeReward, IdentityNormalizer
+
+    tree = compose(
+        configs, [("paths.statistics", "null"), ("paths.model", "unused"), ("paths.records", "unused")]
+    )
+    try:
+        node = tree["model"]["init_args"]["reward"]
+        components = node["init_args"]["components"]
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{', '.join(configs)}: no model.init_args.reward with components; is it a GRPO config?"
+        ) from None
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--reward", type=CompositeReward)
+    reward = parser.instantiate_classes(
+        parser.parse_object(
+            {"reward": {"class_path": node["class_path"], "init_args": {"components": components}}}
+        )
+    ).reward
+    return CompositeReward(reward.components, IdentityNormalizer())
+
+
+def _weights_hash(model: Path) -> str:
+    """sha256 prefix of the weights, which names the checkpoint wherever it is moved."""
+    digest = hashlib.sha256()
+    for file in sorted(model.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return f"{model.name}:{digest.hexdigest()[:16]}"
+
+
+def _table(statistics: Any) -> str:
+    """The quartiles for people."""
+    lines = [f"{'dataset':16} {'task':18} {'metric':24} {'n':>5} {'p25':>7} {'p50':>7} {'p75':>7}  scale"]
+    for (dataset, task), metrics in sorted(statistics.entries.items()):
+        for metric, entry in sorted(metrics.items()):
+            note = f"{entry.scale:.3f} ({', '.join((entry.scale_method, *entry.flags))})"
+            short = metric if len(metric) <= 24 else metric[:23] + "…"
+            lines.append(
+                f"{dataset:16} {task:18} {short:24} {entry.n:5d} "
+                f"{entry.p25:7.3f} {entry.p50:7.3f} {entry.p75:7.3f}  {note}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""The stage runner: runs public commands, remembers what is done, redoes what has changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medgrpo.demo import runner
+from medgrpo.demo.runner import Stage, run_stages
+from medgrpo.errors import UserError
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Record the commands; ``touch X`` makes X, ``fail`` fails."""
+    seen: list[list[str]] = []
+
+    def call(command: list[str], env: dict[str, str]) -> int:
+        assert env["OMP_NUM_THREADS"]
+        seen.append(command[3:])
+        for argument in command[3:]:
+            if argument.startswith("/"):
+                Path(argument).write_text("x")
+        return 1 if "fail" in command else 0
+
+    monkeypatch.setattr(runner.subprocess, "call", call)
+    return seen
+
+
+def _stage(root: Path, name: str, *extra: str) -> Stage:
+    return Stage(name, name.title(), ("touch", str(root / name), *extra), (root / name,))
+
+
+def test_finished_stages_are_not_run_again(tmp_path: Path, calls: list[list[str]]) -> None:
+    stages = [_stage(tmp_path, "a"), _stage(tmp_path, "b")]
+    assert [t.reused for t in run_stages(stages, tmp_path)] == [False, False]
+    assert [t.reused for t in run_stages(stages, tmp_path)] == [True, True]
+    assert len(calls) == 2
+
+
+def test_a_changed_stage_is_run_again_with_all_that_follow(tmp_path: Path, calls: list[list[str]]) -> None:
+    run_stages([_stage(tmp_path, "a"), _stage(tmp_path, "b"), _stage(tmp_path, "c")], tmp_path)
+    calls.clear()
+    run_stages([_stage(tmp_path, "a"), _stage(tmp_path, "b", "more"), _stage(tmp_path, "c")], tmp_path)
+    assert [call[1] for call in calls] == [str(tmp_path / "b"), str(tmp_path / "c")]
+
+
+def test_an_interrupted_stage_continues_from_its_checkpoint(tmp_path: Path, calls: list[list[str]]) -> None:
+    stage = Stage("fit", "Fit", ("fit", "fail"), (tmp_path / "out",), checkpoint=tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match="'fit' stopped with exit status 1"):
+        run_stages([stage], tmp_path)
+    assert not any("ckpt" in argument for argument in calls[-1])
+    (tmp_path / "last.ckpt").write_text("x")
+    with pytest.raises(UserError):
+        run_stages([stage], tmp_path)
+    assert calls[-1][-1] == f"--ckpt_path={tmp_path / 'last.ckpt'}"
+
+
+def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path: Path, calls: list[list[str]]) -> None:
+    (tmp_path / "last.ckpt").write_text("x")
+    stage = Stage(
+        "fit", "Fit", ("fit", f"{tmp_path}/out"), (tmp_path / "out",), checkpoint=tmp_path / "last.ckpt"
+    )
+    run_stages([stage], tmp_path)
+    assert not any("ckpt_path" in argument for argument in calls[-1])
+
+
+def test_a_stage_that_writes_nothing_is_an_error(tmp_path: Path, calls: list[list[str]]) -> None:
+    with pytest.raises(UserError, match="without writing"):
+        run_stages([Stage("a", "A", ("noop",), (tmp_path / "missing",))], tmp_path)
+    assert not (tmp_path / "stages" / "a.json").exists()
+    assert json.loads((tmp_path / "stages" / "a.started.json").read_text())["seconds"] >= 0
