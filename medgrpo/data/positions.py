@@ -8,6 +8,7 @@ for Qwen2.5-VL, so its own positions put every question and answer token elsewhe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _runs(flags: np.ndarray) -> Sequence[tuple[int, int, bool]]:
     """Maximal runs of equal flags as (start, stop, flag)."""
     edges = np.flatnonzero(np.diff(flags.astype(np.int8))) + 1
     bounds = [0, *edges.tolist(), len(flags)]
-    return [(a, b, bool(flags[a])) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+    return [(a, b, bool(flags[a])) for a, b in pairwise(bounds) if b > a]
 
 
 def _grid_positions(tokens: int, spatial: tuple[int, int], temporal_step: float) -> np.ndarray:

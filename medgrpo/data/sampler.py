@@ -16,8 +16,8 @@ __all__ = ["ClipBatchSampler"]
 class ClipBatchSampler(Sampler[list[int]]):
     """Batches of clips with their questions.
 
-    Every epoch shuffles the clips and, within a clip, its questions. Ranks take batches in turn; the tail that
-    does not fill one batch for every rank is left to the next epoch's shuffle.
+    Every epoch shuffles the clips and, within a clip, its questions. Ranks take batches in turn; the tail
+    that does not fill one batch for every rank is left to the next epoch's shuffle.
 
     Args:
         clips: The clip of each row.

@@ -35,7 +35,15 @@ class LoRA:
     rank: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
-    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    target_modules: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
 
 
 class QwenVLPolicy(nn.Module):
@@ -94,7 +102,8 @@ class QwenVLPolicy(nn.Module):
             config = AutoConfig.from_pretrained(directory, local_files_only=True)
             if config.model_type not in FAMILIES:
                 raise UserError(
-                    f"policy.path: {directory} holds a {config.model_type} model; expected one of {', '.join(FAMILIES)}"
+                    f"policy.path: {directory} holds a {config.model_type} model; "
+                    f"expected one of {', '.join(FAMILIES)}"
                 )
             self.processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
             dtype = getattr(torch, self.dtype_name)
@@ -153,12 +162,14 @@ class QwenVLPolicy(nn.Module):
 
     @property
     def banned_ids(self) -> list[int]:
-        """Ids that no answer may hold: a sampled vision placeholder would ask for features that do not exist."""
+        """Ids that no answer may hold: a sampled vision placeholder would ask for missing features."""
         config = self.qwen.config
         names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
         return sorted({getattr(config, name) for name in names})
 
-    def encoder(self, sampling: SamplingPolicy, *, cache: FrameCache | None = None, **options: Any) -> Encoder:
+    def encoder(
+        self, sampling: SamplingPolicy, *, cache: FrameCache | None = None, **options: Any
+    ) -> Encoder:
         """An encoder that matches this model.
 
         Args:
@@ -181,7 +192,9 @@ class QwenVLPolicy(nn.Module):
 
     def vision(self, batch: PolicyBatch) -> dict[str, Any]:
         """Encode each distinct clip once and lay its features out for the rows that share it."""
-        out = self.qwen.model.get_video_features(batch.pixel_values_videos, batch.video_grid_thw, return_dict=True)
+        out = self.qwen.model.get_video_features(
+            batch.pixel_values_videos, batch.video_grid_thw, return_dict=True
+        )
         rows = batch.clip_index.tolist()
         out.pooler_output = tuple(out.pooler_output[i] for i in rows)
         if getattr(out, "deepstack_features", None) is not None:
@@ -212,7 +225,9 @@ class QwenVLPolicy(nn.Module):
         """Log-probability of each answer token, ``[B, L]``, 0 outside the answers; differentiable."""
         return self.logps_and_entropy(batch, temperature)[0]
 
-    def logps_and_entropy(self, batch: PolicyBatch, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    def logps_and_entropy(
+        self, batch: PolicyBatch, temperature: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities and the entropy of the distribution they came from.
 
         Args:

@@ -1,8 +1,8 @@
 """Tiny policies of the real Qwen-VL classes, built offline: about a million parameters, seconds to make.
 
-They have everything that a released checkpoint has (a byte-level BPE tokenizer with the Qwen special tokens, a
-chat template, the image and video processors, M-RoPE sections, window and full attention in the vision tower,
-DeepStack for Qwen3-VL), so whatever runs on them runs the code that a 7B model runs.
+They have everything that a released checkpoint has (a byte-level BPE tokenizer with the Qwen special tokens,
+a chat template, the image and video processors, M-RoPE sections, window and full attention in the vision
+tower, DeepStack for Qwen3-VL), so whatever runs on them runs the code that a 7B model runs.
 """
 
 from __future__ import annotations
@@ -157,7 +157,11 @@ def build_processor(tokenizer: Any, family: Literal["qwen2_5_vl", "qwen3_vl"] = 
 
 
 def build_tiny_policy(
-    tokenizer: Any, family: Literal["qwen2_5_vl", "qwen3_vl"] = "qwen2_5_vl", *, shape: TinyShape | None = None, seed: int = 0
+    tokenizer: Any,
+    family: Literal["qwen2_5_vl", "qwen3_vl"] = "qwen2_5_vl",
+    *,
+    shape: TinyShape | None = None,
+    seed: int = 0,
 ) -> Any:
     """A randomly initialised model of the real class whose vocabulary is the tokenizer's."""
     shape = shape or TinyShape()
@@ -213,7 +217,9 @@ def _qwen2_5_vl(text: dict[str, Any], vision: dict[str, Any], special: dict[str,
         "fullatt_block_indexes": [vision["depth"] - 1],
         "tokens_per_second": 2,
     }
-    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision, **special))
+    return Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(text_config=text, vision_config=vision, **special)
+    )
 
 
 def _qwen3_vl(text: dict[str, Any], vision: dict[str, Any], special: dict[str, Any], shape: TinyShape) -> Any:

@@ -1,9 +1,9 @@
 """Pretraining of a tiny policy's vision tower on dense labels of single moments.
 
-A released checkpoint comes with a vision tower that already sees; a tiny one has to be given its own. It learns
-to name the tool, its action, its target, the phase and the criteria of safety, and to place the tool's box,
-from two consecutive frames (one temporal patch). The heads are thrown away afterwards; the language model and
-every question of the benchmark stay unseen.
+A released checkpoint comes with a vision tower that already sees; a tiny one has to be given its own. It
+learns to name the tool, its action, its target, the phase and the criteria of safety, and to place the tool's
+box, from two consecutive frames (one temporal patch). The heads are thrown away afterwards; the language
+model is not trained, and no question of the benchmark is seen.
 """
 
 from __future__ import annotations
@@ -100,17 +100,27 @@ class FrameHeads(nn.Module):
 
         Args:
             tokens: ``[B, cells, width]``.
-            batch: ``labels`` by vocabulary ``[B]``, ``cvs`` ``[B, 3]``, ``box`` ``[B, 4]``.
+            batch: labels by vocabulary ``[B]``, ``cvs`` ``[B, 3]``, ``box`` ``[B, 4]``, and the ``centres``
+                of the cells ``[cells, 4]``.
         """
         pooled = tokens.mean(1)
         losses = {name: _cross_entropy(head(pooled), batch[name]) for name, head in self.classes.items()}
         losses["cvs"] = _cross_entropy(self.cvs(pooled).view(-1, 3), batch["cvs"].view(-1))
         seen = torch.isfinite(batch["box"]).all(-1)
-        # Every cell predicts the box, so that the language model can read it off any of them.
-        predicted = self.box(tokens).sigmoid()[seen]
-        target = batch["box"][seen][:, None].expand_as(predicted)
+        # Every cell places the box relative to itself: the tower's rotary positions are relative, so where a
+        # cell is in the frame is for the language model to know.
+        predicted = self.box(tokens)[seen]
+        target = (batch["box"][:, None] - batch["centres"])[seen]
         losses["box"] = 10 * F.l1_loss(predicted, target) if len(target) else tokens.sum() * 0
         return losses
+
+
+def cell_centres(height: int, width: int) -> torch.Tensor:
+    """Centres of a grid of cells as relative corners (x, y, x, y), ``[height * width, 4]``."""
+    y, x = torch.meshgrid(
+        (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij"
+    )
+    return torch.stack([x, y, x, y], dim=-1).reshape(-1, 4)
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -143,6 +153,7 @@ class _Collate:
             "grid": out["video_grid_thw"],
             "cvs": torch.tensor([m.cvs for m in moments]),
             "box": torch.tensor([m.box for m in moments]),
+            "centres": cell_centres(plan.height // self.sampling.factor, plan.width // self.sampling.factor),
         }
         for name in VOCABULARIES:
             batch[name] = torch.tensor([m.labels[name] for m in moments])
@@ -150,7 +161,14 @@ class _Collate:
 
 
 def pretrain_vision(
-    policy: Any, sampling: Any, *, steps: int, batch: int = 64, lr: float = 2e-3, seed: int = 0, workers: int = 1
+    policy: Any,
+    sampling: Any,
+    *,
+    steps: int,
+    batch: int = 64,
+    lr: float = 2e-3,
+    seed: int = 0,
+    workers: int = 1,
 ) -> dict[str, float]:
     """Train the vision tower in place.
 
@@ -185,7 +203,9 @@ def pretrain_vision(
     with tqdm(total=steps, desc="vision pretraining", unit="step") as bar:
         for _ in range(steps):
             data = next(stream)
-            pooled = policy.qwen.model.get_video_features(data["pixels"], data["grid"], return_dict=True).pooler_output
+            pooled = policy.qwen.model.get_video_features(
+                data["pixels"], data["grid"], return_dict=True
+            ).pooler_output
             losses = heads(torch.stack(list(pooled)), data)
             loss = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad(set_to_none=True)

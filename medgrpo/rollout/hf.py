@@ -115,7 +115,7 @@ class HFEngine:
 
 
 def _draw(distribution: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
-    """One id a row: the most likely at temperature 0, else a sample (no top-k, top-p: they bias the ratio)."""
+    """One id a row: the likeliest at temperature 0, else a sample (top-k or top-p would bias the ratio)."""
     if temperature <= 0:
         return distribution.argmax(-1)
     noise = torch.empty_like(distribution).exponential_(generator=generator)

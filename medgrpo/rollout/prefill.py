@@ -35,7 +35,9 @@ class DecodingState:
 
     def advance(self, policy: Any, tokens: torch.Tensor) -> torch.Tensor:
         """Append one token a row and return the hidden states that predict the next, ``[R, H]``."""
-        self.attention_mask = torch.cat([self.attention_mask, self.attention_mask.new_ones(len(tokens), 1)], dim=1)
+        self.attention_mask = torch.cat(
+            [self.attention_mask, self.attention_mask.new_ones(len(tokens), 1)], dim=1
+        )
         out = policy.qwen.model.language_model(
             inputs_embeds=policy.qwen.get_input_embeddings()(tokens[:, None]),
             attention_mask=self.attention_mask,
@@ -65,6 +67,8 @@ def prefill(policy: Any, encoder: Any, prompts: Sequence[Any], n: int) -> Decodi
     return DecodingState(
         cache=cache,
         attention_mask=batch.attention_mask.repeat_interleave(n, dim=0),
-        next_position=torch.tensor([p.next_position for p in prompts], device=policy.device).repeat_interleave(n),
+        next_position=torch.tensor(
+            [p.next_position for p in prompts], device=policy.device
+        ).repeat_interleave(n),
         hidden=out.last_hidden_state[:, -1].repeat_interleave(n, dim=0),
     )

@@ -1,4 +1,4 @@
-"""M-RoPE positions against transformers where it is right, and against the rule spelled out where it is not."""
+"""M-RoPE positions against transformers where it is right, and the rule spelled out where it is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def test_text_after_a_video_starts_at_the_largest_position_plus_one(
     before: int, after: int, t: int, h: int, w: int, step: float
 ) -> None:
     ids = np.array([1] * before + [VIDEO] * (t * h * w) + [2] * after)
-    positions = mrope_positions(ids, video_token_id=VIDEO, grid=(t, 2 * h, 2 * w), merge_size=2, temporal_step=step)
+    positions = mrope_positions(
+        ids, video_token_id=VIDEO, grid=(t, 2 * h, 2 * w), merge_size=2, temporal_step=step
+    )
 
     expected = [[], [], []]
     for i in range(before):
@@ -55,7 +57,9 @@ def test_qwen3_positions_equal_those_of_transformers(frames: int, h: int, w: int
     inputs = processor(
         text=["what <|vision_start|><|video_pad|><|vision_end|> is seen"],
         videos=[video],
-        video_metadata=[{"total_num_frames": 2 * frames, "fps": 1.0, "frames_indices": list(range(2 * frames))}],
+        video_metadata=[
+            {"total_num_frames": 2 * frames, "fps": 1.0, "frames_indices": list(range(2 * frames))}
+        ],
         do_sample_frames=False,
         do_resize=False,
         return_tensors="pt",

@@ -1,4 +1,4 @@
-"""The batch sampler: every row once an epoch, clips together, exact resume, the same on any number of ranks."""
+"""The batch sampler: every row once an epoch, clips together, exact resume, any number of ranks."""
 
 from __future__ import annotations
 
