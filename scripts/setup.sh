@@ -61,7 +61,7 @@ log=$VENV/setup.log
 explain() {
   if grep -qiE 'no space left|os error 28' "$log"; then
     fail "no space left on the disk; free some and run make setup again, it continues"
-  elif grep -qiE 'dns error|timed out|connect(ion)? (error|refused|reset)|error sending request|NewConnectionError|failed to fetch|name resolution|unreachable|not in the local cache' "$log"; then
+  elif grep -qiE 'dns error|timed out|connect(ion)? (error|refused|reset)|error sending request|NewConnectionError|No matching distribution found for uv|failed to fetch|name resolution|unreachable|not in the local cache' "$log"; then
     fail "the package index cannot be reached; check the network and run make setup again, it continues"
   fi
   fail "$1 (the whole report: $log)"
@@ -69,7 +69,7 @@ explain() {
 
 if ! $VENV/bin/python -m uv --version > /dev/null 2>&1; then
   echo "setup: installing uv"
-  $VENV/bin/python -m pip install --quiet --disable-pip-version-check uv > "$log" 2>&1 || explain "uv cannot be installed"
+  $VENV/bin/python -m pip install --disable-pip-version-check uv > "$log" 2>&1 || explain "uv cannot be installed"
 fi
 
 echo "setup: installing medgrpo[$EXTRAS]; the first time this downloads several GB"
