@@ -217,10 +217,10 @@ class PyAVReader:
             raise VideoError(self.path, f"cannot be read by the pyav backend: {error.strerror}") from error
 
 
-def _scan(container: Any, stream: Any) -> tuple[list[int | None], list[int | None]]:
-    """Presentation times of the shown frames and of the keyframes, from the packets alone."""
-    shown: list[int | None] = []
-    keys: list[int | None] = []
+def _scan(container: Any, stream: Any) -> tuple[list[Any], list[Any]]:
+    """Presentation times (or None) of the shown frames and of the keyframes, from the packets alone."""
+    shown: list[Any] = []
+    keys: list[Any] = []
     for packet in container.demux(stream):
         if packet.size == 0:
             continue
