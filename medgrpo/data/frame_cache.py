@@ -15,6 +15,7 @@ import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,7 @@ class FrameCache:
         path = self._path(key)
         if path is None:
             return
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
@@ -150,8 +152,7 @@ class FrameCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file({"frames": frames}, temporary, {"crc32": str(zlib.crc32(frames.data))})
             os.replace(temporary, path)
-        except Exception as error:
-            temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise UserError(f"{path}: cannot write to the frame cache: {error.strerror}") from error
-            raise
+        except (OSError, SafetensorError) as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise UserError(f"{path}: cannot write to the frame cache: {error}") from error

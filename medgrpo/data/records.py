@@ -11,6 +11,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def write_records(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
         UserError: If it cannot be written.
     """
     path = Path(path)
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    lines = [json.dumps(row) for row in rows]
     is_lines = path.suffix == ".jsonl"
     text = "\n".join(lines) if is_lines else "[\n" + ",\n".join(lines) + "\n]"
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
@@ -78,7 +79,8 @@ def write_records(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
