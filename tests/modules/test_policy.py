@@ -1,0 +1,135 @@
+"""The policy against transformers' own forward, and what travels with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from medgrpo.errors import UserError
+from medgrpo.modules.policy import LoRA, QwenVLPolicy
+from tests.tiny_models import (
+    FAMILIES,
+    Family,
+    frame_list_sample,
+    full_logits,
+    tiny_directory,
+    tiny_policy,
+    tiny_sampling,
+)
+
+ANSWERS = ["The grasper retracts.", "1.0-3.0 seconds.", "gallbladder"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batched_logps_equal_transformers_row_by_row(family: Family, tmp_path: Path) -> None:
+    policy, encoder = tiny_policy(family)
+    policy.eval()
+    long = encoder.prompt(
+        frame_list_sample(tmp_path, row=0, frames=12, question="Which instrument retracts?")
+    )
+    short = encoder.prompt(frame_list_sample(tmp_path, row=1, frames=4, fps=0.5, question="Which?"))
+    prompts = [long, short, long]
+    answers = [encoder.answer(text) for text in ANSWERS]
+    batch = encoder.collate(prompts, answers)
+    assert len(batch.video_grid_thw) == 2  # the clip of rows 0 and 2 stands once
+    with torch.no_grad():
+        logps, entropy = policy.logps_and_entropy(batch, temperature=0.7)
+        for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            logits = full_logits(policy, encoder, prompt, answer) / 0.7
+            logits[:, policy.banned_ids] = -torch.inf
+            expected = logits.log_softmax(-1)
+            chosen = expected.gather(-1, torch.tensor(answer)[:, None]).squeeze(-1)
+            mask = batch.completion_mask[row]
+            torch.testing.assert_close(logps[row][mask], chosen, atol=2e-6, rtol=0)
+            spread = torch.distributions.Categorical(logits=logits).entropy()
+            torch.testing.assert_close(entropy[row][mask], spread, atol=1e-5, rtol=0)
+            assert not logps[row][~mask].any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_reach_the_vision_tower_and_do_not_depend_on_sharing(
+    family: Family, tmp_path: Path
+) -> None:
+    policy, encoder = tiny_policy(family)
+    sample = frame_list_sample(tmp_path, row=0)
+    shared = encoder.prompt(sample)
+    answers = [encoder.answer(text) for text in ANSWERS]
+
+    def gradients(batches: list[object]) -> dict[str, torch.Tensor]:
+        policy.zero_grad()
+        for batch in batches:
+            policy.logps(batch).sum().backward()  # type: ignore[arg-type]
+        return {n: p.grad.clone() for n, p in policy.named_parameters() if p.grad is not None}
+
+    together = gradients([encoder.collate([shared] * 3, answers)])
+    apart = gradients([encoder.collate([shared], [answer]) for answer in answers])
+    assert any("visual" in name and gradient.abs().sum() > 0 for name, gradient in together.items())
+    for name, gradient in together.items():
+        torch.testing.assert_close(gradient, apart[name], atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_chunks_of_logits_change_nothing(tmp_path: Path) -> None:
+    policy, encoder = tiny_policy("qwen2_5_vl")
+    batch = encoder.collate(
+        [encoder.prompt(frame_list_sample(tmp_path))] * 3, [encoder.answer(text) for text in ANSWERS]
+    )
+    whole = policy.logps(batch)
+    policy.logit_chunk = 2
+    torch.testing.assert_close(policy.logps(batch), whole)
+
+
+def test_a_wrong_rate_changes_the_log_probabilities(tmp_path: Path) -> None:
+    policy, encoder = tiny_policy("qwen2_5_vl")
+    answer = [encoder.answer(ANSWERS[0])]
+    frames = frame_list_sample(tmp_path, frames=8, fps=1.0)
+    slow = frame_list_sample(tmp_path, frames=8, fps=0.25)
+    with torch.no_grad():
+        right = policy.logps(encoder.collate([encoder.prompt(frames)], answer))
+        wrong = policy.logps(encoder.collate([encoder.prompt(slow)], answer))
+    assert (right - wrong).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lora_trains_adapters_and_merges_into_a_directory_that_loads(family: Family, tmp_path: Path) -> None:
+    policy, encoder = tiny_policy(family, LoRA(rank=4, alpha=8))
+    batch = encoder.collate([encoder.prompt(frame_list_sample(tmp_path))], [encoder.answer(ANSWERS[0])])
+    language = [n for n, p in policy.named_parameters() if p.requires_grad and "visual" not in n]
+    assert language and all("lora_" in name for name in language)
+    optimizer = torch.optim.SGD([p for p in policy.parameters() if p.requires_grad], lr=0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (-policy.logps(batch).sum()).backward()
+        optimizer.step()
+    policy.eval()
+    policy.save_hf(tmp_path / "merged")
+    merged = QwenVLPolicy(str(tmp_path / "merged"))
+    merged.setup()
+    merged.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(merged.logps(batch), policy.logps(batch), atol=1e-5, rtol=0)
+
+
+def test_setup_happens_once_and_the_fingerprint_follows_the_weights() -> None:
+    policy, _ = tiny_policy("qwen2_5_vl")
+    model = policy.model
+    policy.setup()
+    assert policy.model is model
+    before = policy.fingerprint()
+    assert before == tiny_policy("qwen2_5_vl")[0].fingerprint()
+    with torch.no_grad():
+        next(iter(policy.parameters())).add_(1.0)
+    assert policy.fingerprint() != before
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a model directory"):
+        QwenVLPolicy(str(tmp_path)).setup()
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(UserError, match="holds a bert model"):
+        QwenVLPolicy(str(tmp_path)).setup()
+    policy = QwenVLPolicy(str(tiny_directory("qwen3_vl")))
+    policy.setup()
+    with pytest.raises(UserError, match="needs 32"):
+        policy.encoder(tiny_sampling("qwen2_5_vl"))

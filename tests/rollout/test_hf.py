@@ -1,0 +1,85 @@
+"""The hf engine against the trainer's own forward and transformers' greedy search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from medgrpo.rollout.hf import HFEngine
+from tests.tiny_models import FAMILIES, Family, frame_list_sample, full_logits, tiny_policy
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_log_probabilities_are_the_trainers(family: Family, tmp_path: Path) -> None:
+    policy, encoder = tiny_policy(family)
+    engine = HFEngine(max_rows=8)
+    engine.bind(policy, encoder)
+    prompts = [
+        encoder.prompt(frame_list_sample(tmp_path, row=0, frames=8)),
+        encoder.prompt(frame_list_sample(tmp_path, row=1, frames=4, question="Which instrument retracts?")),
+        encoder.prompt(frame_list_sample(tmp_path, row=2, frames=12)),
+    ]
+    groups = engine.generate(prompts, n=4, max_new_tokens=[12, 5, 9], temperature=0.7, seed=3)
+    rows = [(prompt, answer) for prompt, group in zip(prompts, groups, strict=True) for answer in group]
+    batch = encoder.collate([p for p, _ in rows], [a.token_ids for _, a in rows])
+    with torch.no_grad():
+        logps = policy.logps(batch, 0.7)
+    for row, (_, answer) in enumerate(rows):
+        expected = torch.tensor(answer.logps)
+        torch.testing.assert_close(logps[row][batch.completion_mask[row]], expected, atol=1e-5, rtol=0)
+    for limit, group in zip([12, 5, 9], groups, strict=True):
+        for answer in group:
+            assert 1 <= len(answer.token_ids) <= limit
+            ended = answer.token_ids[-1] == encoder.eos_token_id
+            assert answer.finish_reason == ("stop" if ended else "length")
+            assert encoder.eos_token_id not in answer.token_ids[:-1]
+            assert not set(answer.token_ids) & set(policy.banned_ids)
+
+
+def test_the_same_seed_gives_the_same_answers_and_another_does_not(tmp_path: Path) -> None:
+    policy, encoder = tiny_policy("qwen2_5_vl")
+    engine = HFEngine()
+    engine.bind(policy, encoder)
+    prompts = [encoder.prompt(frame_list_sample(tmp_path, row=row)) for row in range(2)]
+
+    def answers(seed: int) -> list[list[tuple[int, ...]]]:
+        groups = engine.generate(prompts, n=4, max_new_tokens=8, temperature=1.0, seed=seed)
+        return [[answer.token_ids for answer in group] for group in groups]
+
+    assert answers(1) == answers(1)
+    assert answers(1) != answers(2)
+    assert len(set(answers(1)[0])) > 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_answers_are_the_argmax_of_transformers_forward(family: Family, tmp_path: Path) -> None:
+    policy, encoder = tiny_policy(family)
+    policy.eval()
+    engine = HFEngine()
+    engine.bind(policy, encoder)
+    prompt = encoder.prompt(frame_list_sample(tmp_path, row=5))
+    [[answer]] = engine.generate([prompt], n=1, max_new_tokens=10, temperature=0.0, seed=0)
+    with torch.no_grad():
+        logits = full_logits(policy, encoder, prompt, list(answer.token_ids))
+    logits[:, policy.banned_ids] = -torch.inf
+    assert tuple(logits.argmax(-1).tolist()) == answer.token_ids
+
+
+def test_samples_follow_the_distribution(tmp_path: Path) -> None:
+    policy, encoder = tiny_policy("qwen2_5_vl")
+    policy.eval()
+    engine = HFEngine(max_rows=4096)
+    engine.bind(policy, encoder)
+    prompt = encoder.prompt(frame_list_sample(tmp_path, row=5))
+    [group] = engine.generate([prompt], n=4096, max_new_tokens=1, temperature=0.5, seed=0)
+    with torch.no_grad():
+        logits = full_logits(policy, encoder, prompt, [0])[0] / 0.5
+    logits[policy.banned_ids] = -torch.inf
+    expected = logits.softmax(-1)
+    counts = torch.bincount(torch.tensor([a.token_ids[0] for a in group]), minlength=len(expected))
+    top = expected.argmax()
+    # Five standard errors of a binomial share.
+    error = 5 * (expected[top] * (1 - expected[top]) / 4096).sqrt()
+    assert abs(counts[top] / 4096 - expected[top]) < error
