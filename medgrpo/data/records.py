@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -96,7 +96,7 @@ def read_records(path: str | Path, *, media_root: str | Path | None = None) -> l
     """
     path = Path(path)
     root = path.parent if media_root is None else Path(media_root)
-    clips: dict[Clip, Clip] = {}
+    clips: dict[Hashable, Clip] = {}
     samples = []
     for row, record in enumerate(read_rows(path)):
         try:
@@ -107,7 +107,7 @@ def read_records(path: str | Path, *, media_root: str | Path | None = None) -> l
 
 
 def parse_record(
-    record: Mapping[str, Any], row: int, root: Path, clips: dict[Clip, Clip] | None = None
+    record: Mapping[str, Any], row: int, root: Path, clips: dict[Hashable, Clip] | None = None
 ) -> Sample:
     """Turn one raw row into a sample.
 
@@ -115,7 +115,7 @@ def parse_record(
         record: The row.
         row: Its index in the file.
         root: Where relative frame and video paths start.
-        clips: Clips seen so far: rows about the same clip then share one object.
+        clips: Clips under this root seen so far, extended: rows about one clip then share one object.
 
     Raises:
         FieldError: At the first defect.
@@ -130,9 +130,7 @@ def parse_record(
     dataset = required_text(record, source)
     metadata = _metadata(record)
     question, answer = _turns(record)
-    clip = _clip(record, metadata, root)
-    if clips is not None:
-        clip = clips.setdefault(clip, clip)
+    clip = _clip(record, metadata, root, {} if clips is None else clips)
     return Sample(
         key=sample_key(row_id, task, question),
         id=row_id,
@@ -151,13 +149,16 @@ def parse_record(
     )
 
 
-def _clip(record: Mapping[str, Any], metadata: Mapping[str, str], root: Path) -> Clip:
+def _clip(
+    record: Mapping[str, Any], metadata: Mapping[str, str], root: Path, clips: dict[Hashable, Clip]
+) -> Clip:
     extent = parse_extent(metadata)
     video = record.get("video")
     if isinstance(video, str) and video:
         fps = positive_rate(metadata, "fps") if "fps" in metadata else 1.0
         start, end = _seconds(extent, metadata)
-        return Clip(video=root / video, fps=fps, start=start, end=end)
+        file = (video, fps, start, end)
+        return clips.setdefault(file, Clip(video=root / video, fps=fps, start=start, end=end))
     if not isinstance(video, list) or not video:
         raise FieldError("video", f"expected a list of frame files or a video file, found {describe(video)}")
     for index, name in enumerate(video):
@@ -173,9 +174,11 @@ def _clip(record: Mapping[str, Any], metadata: Mapping[str, str], root: Path) ->
         raise FieldError("sampled_video_frames", f"has {len(ids)} entries, 'video' has {len(video)}")
     elif any(b < a for a, b in pairwise(ids)):
         raise FieldError("sampled_video_frames", "the frame ids go backwards")
-    return Clip(
-        frames=tuple(root / name for name in video), fps=fps, times=tuple(frame_times(ids, fps).tolist())
-    )
+    frames = (tuple(video), tuple(ids), fps)
+    if frames not in clips:  # paths are slow to build: once a clip, not once a question
+        times = tuple(frame_times(ids, fps).tolist())
+        clips[frames] = Clip(frames=tuple(root / name for name in video), fps=fps, times=times)
+    return clips[frames]
 
 
 def _seconds(extent: Extent | None, metadata: Mapping[str, str]) -> tuple[float, float | None]:
