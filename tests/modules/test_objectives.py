@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,19 +18,9 @@ from medgrpo.modules.objectives import (
     masked_mean,
     policy_loss,
 )
+from tests.modules import make_trl_oracle
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "trl_oracle.json").read_text())
-
-
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "make_trl_oracle", Path(__file__).with_name("make_trl_oracle.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _tensors(seed: int) -> dict[str, torch.Tensor]:
@@ -85,11 +73,10 @@ def test_equals_the_frozen_numbers_of_trl(row: dict[str, Any]) -> None:
 
 def test_equals_trl_itself_on_new_numbers() -> None:
     pytest.importorskip("trl")
-    maker = _maker()
-    for case in maker.CASES:
+    for case in make_trl_oracle.CASES:
         fresh = case | {"seed": case["seed"] + 100}
-        tensors = maker.inputs_of(fresh["seed"])
-        _same(_ours(fresh, tensors), maker.trl_loss(fresh, tensors))
+        tensors = make_trl_oracle.inputs_of(fresh["seed"])
+        _same(_ours(fresh, tensors), make_trl_oracle.trl_loss(fresh, tensors))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class AdvantageEstimator(ABC):
         A failed answer takes its whole group out: without it the baseline of the others would be another one.
         """
         values = rewards.values.astype(np.float64)
-        kept = np.isfinite(values).all(axis=1)
+        kept: np.ndarray = np.all(np.isfinite(values), axis=1)
         safe = np.where(kept[:, None], values, 0.0)
         means = np.where(kept, safe.mean(axis=1), np.nan)
         stds = np.where(kept, safe.std(axis=1, ddof=1), np.nan)

@@ -1,0 +1,213 @@
+"""Rollout as epoch: every Lightning epoch asks new prompts and trains on the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+
+from medgrpo.data.encode import Encoder
+from medgrpo.data.prompts import choose_prompts, choose_rows, derive_seed
+from medgrpo.data.records import read_records
+from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
+from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.errors import UserError
+from medgrpo.tasks import get_task
+from medgrpo.types import Sample
+
+__all__ = ["PAPER_TASKS", "GRPOData"]
+
+PAPER_TASKS = ("tal", "stg", "video_summary", "region_caption")
+"""The tasks of the paper's RL mix."""
+
+
+class GRPOData(L.LightningDataModule):
+    """Rounds of prompts, answered by the policy in training.
+
+    ``train_dataloader`` generates, rewards and stores one round, then serves it in shuffled micro-batches of
+    whole groups. Everything follows from (seed, round), so a run that continues from an epoch's checkpoint
+    repeats what the uninterrupted one would have done.
+
+    Args:
+        records: Training records file.
+        sampling: Frames and sizes; the one that the policy was fine-tuned with.
+        tasks: Tasks in the RL mix; rows of others are left out.
+        prompts_per_round: Prompts of a round, all ranks together, shared evenly between (dataset, task)
+            pairs.
+        groups_per_batch: Groups in a micro-batch of one rank.
+        num_iterations: Passes over a round.
+        media_root: Where relative frame paths start; None is the records file's folder.
+        replay_records: Rows with reference answers for the replay term; needed with a replay weight.
+        replay_rows: Such rows in a micro-batch.
+        max_prompt_tokens: Longest prompt accepted.
+        video_backend: Decoder of video files.
+        seed: Of prompts, answers and the order of micro-batches.
+    """
+
+    def __init__(
+        self,
+        records: str,
+        sampling: SamplingPolicy,
+        tasks: tuple[str, ...] = PAPER_TASKS,
+        prompts_per_round: int = 12,
+        groups_per_batch: int = 1,
+        num_iterations: int = 1,
+        media_root: str | None = None,
+        replay_records: str | None = None,
+        replay_rows: int = 8,
+        max_prompt_tokens: int = 32768,
+        video_backend: str = "pyav",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("prompts_per_round", prompts_per_round),
+            ("groups_per_batch", groups_per_batch),
+            ("num_iterations", num_iterations),
+            ("replay_rows", replay_rows),
+        ):
+            if value < 1:
+                raise ValueError(f"data.{name} must be at least 1, got {value}")
+        self.records = records
+        self.sampling = sampling
+        self.tasks = tuple(get_task(name).name for name in tasks)
+        self.prompts_per_round = prompts_per_round
+        self.groups_per_batch = groups_per_batch
+        self.num_iterations = num_iterations
+        self.media_root = media_root
+        self.replay_records = replay_records
+        self.replay_rows = replay_rows
+        self.max_prompt_tokens = max_prompt_tokens
+        self.video_backend = video_backend
+        self.seed = seed
+        self._round: tuple[int, RolloutLoader] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Read the records and hand the module an encoder for its policy.
+
+        Raises:
+            UserError: If the records hold nothing to train on, or trainer and data do not fit.
+        """
+        module: Any = self._trainer.lightning_module
+        module.policy.setup()
+        self.encoder: Encoder = module.policy.encoder(
+            self.sampling, max_prompt_tokens=self.max_prompt_tokens, video_backend=self.video_backend
+        )
+        self._round = None
+        if stage != "fit":
+            return
+        self._check_trainer()
+        samples = read_records(self.records, media_root=self.media_root)
+        self.samples = [s for s in samples if s.task in self.tasks and s.answer is not None]
+        if not self.samples:
+            raise UserError(
+                f"{self.records}: no row with a reference answer has one of the tasks {', '.join(self.tasks)}"
+            )
+        self.replay_samples = self._read_replay() if module.replay_weight > 0 else []
+        module.prepare(self.encoder, self.samples)
+
+    def train_dataloader(self) -> RolloutLoader:
+        """Play the round of the current epoch and serve it.
+
+        Lightning asks twice for the same epoch after a restart; the second time gets the same round.
+        """
+        if self._finished():
+            return RolloutLoader(self.encoder, [], [], 1)
+        index = self._current_round()
+        if self._round is None or self._round[0] != index:
+            self._round = (index, self._play(index))
+        return self._round[1]
+
+    def state_dict(self) -> dict[str, bool]:
+        """Whether the checkpoint was taken inside a round."""
+        if self.trainer is None or self._round is None:
+            return {"inside_round": False}
+        return {"inside_round": self._current_round() == self._round[0]}
+
+    def load_state_dict(self, state_dict: dict[str, bool]) -> None:
+        """Refuse to continue from the middle of a round, whose answers came from weights that are gone.
+
+        Raises:
+            UserError: If the checkpoint was taken inside a round.
+        """
+        if state_dict["inside_round"]:
+            raise UserError(
+                "the checkpoint was taken inside a rollout round; continue from one taken at the end of an "
+                "epoch (the default of ModelCheckpoint: no every_n_train_steps, no save_on_exception)"
+            )
+
+    @property
+    def _trainer(self) -> Any:
+        if self.trainer is None:
+            raise RuntimeError("GRPOData needs a trainer")
+        return self.trainer
+
+    def _current_round(self) -> int:
+        # Not trainer.current_epoch: after a restart from an epoch's end, Lightning first asks for a loader
+        # while that still names the finished epoch.
+        return self._trainer.fit_loop.epoch_progress.current.processed
+
+    def _finished(self) -> bool:
+        """Whether a finished run was started again: Lightning asks for a loader before it looks."""
+        trainer = self._trainer
+        epochs, steps = trainer.max_epochs, trainer.max_steps
+        return (epochs not in (None, -1) and self._current_round() >= int(epochs or 0)) or (
+            steps != -1 and trainer.global_step >= steps
+        )
+
+    def _check_trainer(self) -> None:
+        trainer = self._trainer
+        if trainer.reload_dataloaders_every_n_epochs != 1:
+            raise UserError(
+                "trainer.reload_dataloaders_every_n_epochs must be 1 with GRPOData: an epoch is a round"
+            )
+        if self.prompts_per_round % trainer.world_size:
+            raise UserError(
+                f"data.prompts_per_round is {self.prompts_per_round}, which {trainer.world_size} ranks "
+                "cannot share evenly; make it a multiple"
+            )
+
+    def _read_replay(self) -> list[Sample]:
+        if self.replay_records is None:
+            raise UserError("model.replay_weight is above 0: set data.replay_records to the rows to replay")
+        samples = [s for s in read_records(self.replay_records, media_root=self.media_root) if s.answer]
+        if not samples:
+            raise UserError(f"{self.replay_records}: no row has a reference answer to replay")
+        return samples
+
+    def _play(self, index: int) -> RolloutLoader:
+        trainer = self._trainer
+        rank, world = trainer.global_rank, trainer.world_size
+        rows = choose_prompts(
+            [s.pair for s in self.samples], self.prompts_per_round, seed=self.seed, round_index=index
+        )
+        slots = range(rank, len(rows), world)
+        prompts = {slot: self.encoder.prompt(self.samples[rows[slot]]) for slot in slots}
+        batches = plan_batches(
+            len(prompts),
+            groups_per_batch=self.groups_per_batch,
+            passes=self.num_iterations,
+            seed=[self.seed, index, rank],
+        )
+        accumulate = trainer.accumulate_grad_batches
+        module: Any = trainer.lightning_module
+        groups: list[AnswerGroup] = module.play(
+            prompts,
+            round_index=index,
+            seed=derive_seed(self.seed, index, rank),
+            groups_per_batch=self.groups_per_batch,
+            single_step=len(batches) <= accumulate,
+        )
+        return RolloutLoader(
+            self.encoder, groups, batches, accumulate, self._replay(index, len(batches), rank, world)
+        )
+
+    def _replay(self, index: int, batches: int, rank: int, world: int) -> list[list[Sample]] | None:
+        """Rows to replay in each micro-batch: the draws of all micro-batches of all rounds, in order."""
+        if not self.replay_samples:
+            return None
+        draws = [(index * batches + batch) * world + rank for batch in range(batches)]
+        rows = [
+            choose_rows(len(self.replay_samples), self.replay_rows, seed=self.seed, draw=d) for d in draws
+        ]
+        return [[self.replay_samples[row] for row in chosen] for chosen in rows]

@@ -1,0 +1,253 @@
+"""GRPO: group-relative policy optimisation, one Lightning epoch a rollout round."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from tqdm import tqdm
+
+from medgrpo.data.distributed import gather_objects
+from medgrpo.data.encode import EncodedPrompt
+from medgrpo.data.prompts import derive_seed
+from medgrpo.data.rollout_batch import AnswerGroup, RolloutBatch
+from medgrpo.modules.advantages import AdvantageEstimator, GroupAdvantage
+from medgrpo.modules.base import PolicyModule
+from medgrpo.modules.objectives import Denominators, LossInputs, Objective, masked_mean, policy_loss
+from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.rounds import (
+    FailurePolicy,
+    RoundClock,
+    answer_logps,
+    estimate,
+    make_rollouts,
+    settle_failures,
+    summarise_round,
+)
+from medgrpo.modules.schedule import Schedule
+from medgrpo.modules.sft import answer_nll
+from medgrpo.rewards import CompositeReward
+from medgrpo.rollout.engine import RolloutEngine
+from medgrpo.rollout.hf import HFEngine
+from medgrpo.rollout.store import RolloutStore, next_attempt
+from medgrpo.tasks import get_task
+from medgrpo.types import Sample
+
+__all__ = ["GRPOModule"]
+
+
+class GRPOModule(PolicyModule):
+    """Optimises the rewards of sampled answers; used with :class:`medgrpo.data.GRPOData`.
+
+    Args:
+        policy: The model in training.
+        reward: What an answer is worth.
+        store_root: Folder that holds ``rollouts/``.
+        run_id: Name of the run in the rollout store.
+        engine: Samples the answers; the policy itself by default.
+        advantage: How rewards of a group become advantages.
+        objective: Clipping, reduction and KL.
+        optimizer: Called with the trainable parameters.
+        schedule: Learning rate over the optimizer steps; None keeps it constant.
+        group_size: Answers a prompt.
+        temperature: At which answers are sampled and their probabilities taken.
+        max_new_tokens: Longest answer; None takes each task's own limit.
+        replay_weight: Weight of the answer NLL on replayed rows, against forgetting; 0 is the paper.
+        on_failed_reward: What becomes of a group in which a reward component failed: it is skipped, mixed
+            without that component, or the run stops.
+    """
+
+    def __init__(
+        self,
+        policy: QwenVLPolicy,
+        reward: CompositeReward,
+        store_root: str,
+        run_id: str,
+        engine: RolloutEngine | None = None,
+        advantage: AdvantageEstimator | None = None,
+        objective: Objective | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: Schedule | None = None,
+        group_size: int = 8,
+        temperature: float = 1.0,
+        max_new_tokens: int | None = None,
+        replay_weight: float = 0.0,
+        on_failed_reward: FailurePolicy = "skip",
+    ) -> None:
+        super().__init__(policy, optimizer, schedule)
+        if group_size < 2:
+            raise ValueError(f"group_size must be at least 2, got {group_size}: one answer has no baseline")
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {temperature}: greedy answers are equal")
+        if replay_weight < 0:
+            raise ValueError(f"replay_weight must be at least 0, got {replay_weight}")
+        self.reward = reward
+        self.engine = engine if engine is not None else HFEngine()
+        self.advantage = advantage if advantage is not None else GroupAdvantage()
+        self.objective = objective if objective is not None else Objective()
+        self.store_root = store_root
+        self.run_id = run_id
+        self.group_size = group_size
+        self.temperature = temperature
+        self.max_new_tokens = max_new_tokens
+        self.replay_weight = replay_weight
+        self.on_failed_reward = on_failed_reward
+        self.reference: QwenVLPolicy | None = None
+        self.store: RolloutStore | None = None
+        self.encoder: Any = None
+        self.max_length = 1
+        self.round_seed = 0
+        self.round_numbers: dict[str, float] = {}
+        self.save_hyperparameters("group_size", "temperature", "max_new_tokens", "replay_weight", "run_id")
+
+    def configure_model(self) -> None:
+        """Load the weights, once, and a frozen copy if the objective has a KL term."""
+        super().configure_model()
+        if self.objective.kl_weight > 0 and self.reference is None:
+            self.reference = copy.deepcopy(self.policy).requires_grad_(False)
+
+    def prepare(self, encoder: Any, samples: list[Sample]) -> None:
+        """Get ready for rounds over these samples; called by the data module.
+
+        Raises:
+            UserError: If a sample's pair has no reward component or no statistics.
+        """
+        self.encoder = encoder
+        self.engine.bind(self.policy, encoder)
+        self.reward.check(samples)
+        self.max_length = max(self._limit(task) for task in {sample.task for sample in samples})
+        attempt = next_attempt(self.store_root, self.run_id) if self.global_rank == 0 else 0
+        self.store = RolloutStore(self.store_root, self.run_id, attempt=gather_objects(attempt)[0])
+
+    def play(
+        self,
+        prompts: Mapping[int, EncodedPrompt],
+        *,
+        round_index: int,
+        seed: int,
+        groups_per_batch: int,
+        single_step: bool,
+    ) -> list[AnswerGroup]:
+        """Play one round; called by the data module outside of any training step.
+
+        Args:
+            prompts: Of this rank, by their slot in the round.
+            round_index: From 0.
+            seed: Of this round on this rank.
+            groups_per_batch: Groups forwarded together for log-probabilities.
+            single_step: The round is one optimizer step, in which old and new policy are the same.
+
+        Returns:
+            One group a prompt, in order.
+        """
+        if self.store is None:
+            raise RuntimeError("GRPOModule.prepare() must run before a round is played")
+        self.round_seed = seed
+        clock = RoundClock()
+        encoded = list(prompts.values())
+        bar = tqdm(
+            total=len(encoded),
+            desc=f"round {round_index}: answers",
+            unit="prompt",
+            leave=False,
+            disable=self.trainer.progress_bar_callback is None or not self.trainer.is_global_zero,
+        )
+        with bar, self.trainer.precision_plugin.forward_context():
+            completions = self.engine.generate(
+                encoded,
+                n=self.group_size,
+                max_new_tokens=[self._limit(prompt.sample.task) for prompt in encoded],
+                temperature=self.temperature,
+                seed=seed,
+                progress=bar.update,
+            )
+        clock.lap("generate")
+        flat = self.reward.score(
+            [prompt.sample for prompt in encoded for _ in range(self.group_size)],
+            [completion.text for group in completions for completion in group],
+        )
+        grouped = [flat[i : i + self.group_size] for i in range(0, len(flat), self.group_size)]
+        rewards = settle_failures(grouped, self.on_failed_reward)
+        advantages = estimate(self.advantage, rewards, encoded)
+        clock.lap("reward")
+        forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}
+        old = ref = None
+        with self.trainer.precision_plugin.forward_context():
+            if not single_step:
+                old = answer_logps(self.policy, self.encoder, encoded, completions, **forward)
+            if self.reference is not None:
+                ref = answer_logps(self.reference, self.encoder, encoded, completions, **forward)
+        clock.lap("logps")
+        rollouts = make_rollouts(round_index, prompts, completions, rewards, advantages)
+        self.store.policy_hash = self.policy.fingerprint()
+        self.store.write(round_index, rollouts, rank=self.global_rank)
+        clock.lap("store")
+        differences = entropies = None
+        if old is not None:
+            entropies = [answer.entropy for group in old for answer in group]
+            engine = [torch.tensor(c.logps) for group in completions for c in group]
+            differences = torch.cat([a.logps for g in old for a in g]).sub(torch.cat(engine)).abs()
+        self.round_numbers = summarise_round(
+            rollouts, entropies=entropies, seconds=clock.seconds, logp_differences=differences
+        )
+        return [
+            AnswerGroup(
+                prompt=prompt,
+                completions=tuple(completions[i]),
+                advantages=advantages.values[i],
+                kept=bool(advantages.kept[i]),
+                old_logps=None if old is None else tuple(answer.logps for answer in old[i]),
+                ref_logps=None if ref is None else tuple(answer.logps for answer in ref[i]),
+            )
+            for i, prompt in enumerate(encoded)
+        ]
+
+    def on_train_epoch_start(self) -> None:
+        """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""
+        torch.manual_seed(derive_seed(self.round_seed, 1))
+        # The numbers are already those of all ranks.
+        self.log_dict(self.round_numbers, sync_dist=False)
+
+    def training_step(self, batch: RolloutBatch, batch_idx: int) -> torch.Tensor:
+        """The objective on one micro-batch of whole groups, plus the replay term."""
+        logps, entropy = self.policy.logps_and_entropy(batch.policy, self.temperature)
+        mask = batch.policy.completion_mask & batch.kept[:, None]
+        inputs = LossInputs(
+            logps=logps,
+            old_logps=logps.detach() if batch.old_logps is None else batch.old_logps,
+            advantages=batch.advantages,
+            mask=mask,
+            ref_logps=batch.ref_logps,
+        )
+        size = batch.step
+        denominators = Denominators(size.sequences, size.tokens, size.round_tokens, self.max_length)
+        share, statistics = policy_loss(inputs, self.objective, denominators)
+        # Shares add up to the step's loss; Lightning averages over micro-batches, and over ranks.
+        loss = share * self.trainer.accumulate_grad_batches * self.trainer.world_size
+        numbers = {
+            "train/policy_loss": loss.detach(),
+            "train/entropy": masked_mean(entropy, mask),
+            "train/clip_low": statistics.clip_low,
+            "train/clip_high": statistics.clip_high,
+            "train/ratio": statistics.ratio,
+            "train/old_kl": statistics.old_kl,
+        }
+        if batch.ref_logps is not None:
+            numbers["train/ref_kl"] = statistics.ref_kl
+        if batch.old_logps is None:
+            difference = (logps.detach() - batch.engine_logps).abs()
+            numbers["train/logp_diff"] = masked_mean(difference, batch.policy.completion_mask)
+        if batch.replay is not None:
+            nll = answer_nll(self.policy.logps(batch.replay), batch.replay.completion_mask)
+            loss = loss + self.replay_weight * nll
+            numbers["train/replay_loss"] = nll.detach()
+        rows = len(batch.policy)
+        self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, batch_size=rows, sync_dist=True)
+        self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
+        return loss
+
+    def _limit(self, task: str) -> int:
+        return self.max_new_tokens if self.max_new_tokens is not None else get_task(task).max_new_tokens

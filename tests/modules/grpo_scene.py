@@ -1,0 +1,131 @@
+"""A tiny run of GRPO: the synthetic world, a tiny Qwen2.5-VL, real rewards, in seconds.
+
+As a program, ``python tests/modules/grpo_scene.py FOLDER DEVICES`` trains it on several processes, the second
+of which has a reward that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+from medgrpo.data.grpo import GRPOData
+from medgrpo.data.records import read_rows
+from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.data.synthetic.writer import write_world
+from medgrpo.modules.grpo import GRPOModule
+from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.tiny import (
+    TINY_SAMPLING,
+    TinyShape,
+    build_processor,
+    build_tiny_policy,
+    build_tokenizer,
+    save_policy,
+)
+from medgrpo.rewards import CompositeReward, IdentityNormalizer, MetricSpec, RawScore, RewardComponent
+
+SAMPLING = SamplingPolicy(**(TINY_SAMPLING | {"max_frames": 4, "factor": 28}))
+
+
+class VowelReward(RewardComponent):
+    """Rewards vowels: even an untrained policy gets different rewards for different answers."""
+
+    def metric(self, task: str) -> MetricSpec:
+        return MetricSpec("vowels@1", 0.0, 1.0)
+
+    def score(self, samples: Any, texts: Any, parsed: Any) -> list[RawScore]:
+        return [RawScore(sum(c in "aeiou" for c in text) / max(len(text), 1)) for text in texts]
+
+
+class BrokenReward(VowelReward):
+    """Fails on the first answer it is given in a round."""
+
+    def score(self, samples: Any, texts: Any, parsed: Any) -> list[RawScore]:
+        scores = super().score(samples, texts, parsed)
+        return [RawScore(float("nan"), status="timeout"), *scores[1:]]
+
+
+def make_scene(folder: Path) -> Path:
+    """Write the world and the policy below ``folder``, once."""
+    world, model = folder / "world", folder / "model"
+    write_world(world, videos=8, seed=0)
+    if not (model / "config.json").is_file():
+        rows = read_rows(world / "train.json")
+        tokenizer = build_tokenizer([t["value"] for row in rows for t in row["conversations"]], 400)
+        shape = TinyShape(hidden=32, layers=1, heads=2, kv_heads=1, vision_hidden=32, vision_layers=1)
+        save_policy(build_tiny_policy(tokenizer, shape=shape), build_processor(tokenizer), model)
+    return folder
+
+
+def make_reward(kind: type[RewardComponent] = VowelReward) -> CompositeReward:
+    tasks = dict.fromkeys(("tal", "stg", "video_summary", "region_caption"), 1.0)
+    return CompositeReward({"vowels": kind(tasks)}, IdentityNormalizer())
+
+
+def make_run(
+    scene: Path,
+    out: Path,
+    *,
+    rounds: int = 2,
+    seed: int = 0,
+    module: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    trainer: dict[str, Any] | None = None,
+    callbacks: list[Callback] | None = None,
+) -> tuple[L.Trainer, GRPOModule, GRPOData]:
+    """Trainer, module and data of a small run into ``out``."""
+    options: dict[str, Any] = {
+        "reward": make_reward(),
+        "optimizer": lambda parameters: torch.optim.AdamW(parameters, lr=3e-3, weight_decay=0.0),
+        "group_size": 4,
+        "max_new_tokens": 6,
+        "store_root": str(out),
+        "run_id": "t",
+    }
+    checkpoint = ModelCheckpoint(
+        dirpath=out / "checkpoints", filename="{epoch}", save_top_k=-1, save_last=True
+    )
+    the_module = GRPOModule(QwenVLPolicy(str(scene / "model")), **(options | (module or {})))
+    records = str(scene / "world" / "train.json")
+    the_data = GRPOData(
+        records,
+        SAMPLING,
+        **({"prompts_per_round": 4, "groups_per_batch": 2, "num_iterations": 2, "seed": seed} | (data or {})),
+    )
+    the_trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=rounds,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        logger=CSVLogger(out, name="csv", flush_logs_every_n_steps=1),
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[checkpoint, *(callbacks or [])],
+        **({"devices": 1} | (trainer or {})),
+    )
+    return the_trainer, the_module, the_data
+
+
+def weights(module: GRPOModule) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in module.policy.named_parameters()}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    ddp = {"devices": int(sys.argv[2]), "strategy": "ddp"}
+    broken_on_rank_1 = BrokenReward if int(os.environ.get("LOCAL_RANK", "0")) == 1 else VowelReward
+    run, grpo, rounds_of_data = make_run(
+        folder, folder / "ddp", trainer=ddp, module={"reward": make_reward(broken_on_rank_1)}
+    )
+    run.fit(grpo, rounds_of_data)
+    torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")

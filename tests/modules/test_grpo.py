@@ -1,0 +1,328 @@
+"""GRPO on a tiny policy of the real class: it learns, it repeats, it resumes, it survives failures."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from medgrpo.errors import UserError
+from medgrpo.modules.objectives import Objective
+from medgrpo.rewards import CompositeReward, IdentityNormalizer
+from medgrpo.rollout.hf import HFEngine
+from medgrpo.rollout.store import read_rollouts
+from tests.modules import grpo_scene as scenes
+
+TASKS = ("tal", "stg", "video_summary", "region_caption")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes.make_scene(tmp_path_factory.mktemp("grpo"))
+
+
+def _sgd(lr: float = 0.5) -> Any:
+    return lambda parameters: torch.optim.SGD(parameters, lr=lr)
+
+
+def _answers(out: Path) -> pa.Table:
+    """The stored answers without what tells one run from another."""
+    return read_rollouts(out, "t").drop_columns(["attempt", "wall_time"])
+
+
+def _same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+class _CountingEngine(HFEngine):
+    rounds = 0
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        self.rounds += 1
+        return super().generate(*args, **kwargs)
+
+
+class _Crash(Callback):
+    """Ends the run in the second micro-batch of the round with this index."""
+
+    def __init__(self, round_index: int) -> None:
+        self.round_index = round_index
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == self.round_index and batch_idx == 1:
+            raise RuntimeError("pulled the plug")
+
+
+def test_raises_the_reward_it_is_given(scene: Path, tmp_path: Path) -> None:
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=25)
+    trainer.fit(module, data)
+    table = read_rollouts(tmp_path, "t")
+    reward = np.array(table["reward"].to_pylist()).reshape(25, -1).mean(axis=1)
+    assert reward[-5:].mean() > reward[:5].mean() + 0.1
+
+
+def test_stores_every_answer_with_its_numbers(scene: Path, tmp_path: Path) -> None:
+    trainer, module, data = scenes.make_run(scene, tmp_path)
+    trainer.fit(module, data)
+    rows = read_rollouts(tmp_path, "t").to_pylist()
+    assert len(rows) == 2 * 4 * 4
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["group_id"], []).append(row)
+    assert len(groups) == 8
+    for members in groups.values():
+        rewards = np.array([row["reward"] for row in members])
+        assert len({row["sample_key"] for row in members}) == 1
+        assert [row["sample_index"] for row in members] == [0, 1, 2, 3]
+        np.testing.assert_allclose(members[0]["group_std"], rewards.std(ddof=1))
+        expected = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-4)
+        np.testing.assert_allclose([row["advantage"] for row in members], expected, atol=1e-12)
+    assert {row["task"] for row in rows} <= set(TASKS)
+    first, second = ({r["policy_hash"] for r in rows if r["step"] == step} for step in (0, 1))
+    assert len(first) == len(second) == 1
+    assert first != second
+    assert trainer.global_step == 2 * 4
+
+    logged = trainer.callback_metrics
+    assert logged["train/logp_diff_max"] < 1e-4
+    assert math.isfinite(logged["train/entropy"])
+    assert logged["train/kept_share"] == 1
+    last = [row for row in rows if row["step"] == 1]
+    assert logged["train/reward/mean"] == pytest.approx(np.mean([row["reward"] for row in last]), abs=1e-6)
+    assert {f"train/{row['dataset']}/{row['task']}/reward_mean" for row in last} <= set(logged)
+
+
+def test_the_same_seed_repeats_and_another_does_not(scene: Path, tmp_path: Path) -> None:
+    weights, answers = [], []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer, module, data = scenes.make_run(scene, tmp_path / name, seed=seed)
+        trainer.fit(module, data)
+        weights.append(scenes.weights(module))
+        answers.append(_answers(tmp_path / name))
+    assert _same_weights(weights[0], weights[1])
+    assert answers[0].equals(answers[1])
+    assert not _same_weights(weights[0], weights[2])
+
+
+def test_an_interrupted_run_continues_as_if_it_had_not_been(scene: Path, tmp_path: Path) -> None:
+    trainer, whole, data = scenes.make_run(scene, tmp_path / "whole", rounds=3)
+    trainer.fit(whole, data)
+
+    out = tmp_path / "broken"
+    trainer, module, data = scenes.make_run(scene, out, rounds=3, callbacks=[_Crash(1)])
+    with pytest.raises(RuntimeError, match="plug"):
+        trainer.fit(module, data)
+    assert set(read_rollouts(out, "t")["step"].to_pylist()) == {0, 1}
+
+    engine = _CountingEngine()
+    trainer, module, data = scenes.make_run(scene, out, rounds=3, module={"engine": engine})
+    trainer.fit(module, data, ckpt_path=str(out / "checkpoints" / "last.ckpt"))
+    assert engine.rounds == 2
+    assert trainer.global_step == 3 * 4
+    assert _same_weights(scenes.weights(module), scenes.weights(whole))
+    assert _answers(out).equals(_answers(tmp_path / "whole"))
+
+    # Started once more it finds nothing to do, and asks the policy nothing.
+    engine = _CountingEngine()
+    trainer, module, data = scenes.make_run(scene, out, rounds=3, module={"engine": engine})
+    trainer.fit(module, data, ckpt_path=str(out / "checkpoints" / "last.ckpt"))
+    assert engine.rounds == 0
+    assert _same_weights(scenes.weights(module), scenes.weights(whole))
+
+
+def test_refuses_a_checkpoint_from_inside_a_round(scene: Path, tmp_path: Path) -> None:
+    class SaveInside(Callback):
+        def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+            if trainer.global_step == 2:
+                trainer.save_checkpoint(tmp_path / "inside.ckpt")
+
+    trainer, module, data = scenes.make_run(scene, tmp_path, callbacks=[SaveInside()])
+    trainer.fit(module, data)
+    trainer, module, data = scenes.make_run(scene, tmp_path)
+    with pytest.raises(UserError, match="inside a rollout round"):
+        trainer.fit(module, data, ckpt_path=str(tmp_path / "inside.ckpt"))
+
+
+@pytest.mark.parametrize("reduction", ["grpo", "dapo", "dr_grpo", "bnpo"])
+def test_accumulation_changes_nothing(scene: Path, tmp_path: Path, reduction: Any) -> None:
+    results = []
+    for name, size, accumulate in (("one", 4, 1), ("four", 1, 4)):
+        trainer, module, data = scenes.make_run(
+            scene,
+            tmp_path / name,
+            module={"objective": Objective(reduction=reduction), "optimizer": _sgd()},
+            data={"groups_per_batch": size},
+            trainer={"accumulate_grad_batches": accumulate},
+        )
+        trainer.fit(module, data)
+        assert trainer.global_step == 4
+        results.append((scenes.weights(module), _answers(tmp_path / name)["completion_ids"].to_pylist()))
+    assert results[0][1] == results[1][1]
+    for name, value in results[0][0].items():
+        torch.testing.assert_close(value, results[1][0][name], atol=1e-5, rtol=1e-4)
+
+
+def test_one_step_a_round_needs_no_second_forward(scene: Path, tmp_path: Path) -> None:
+    data = {"groups_per_batch": 4, "num_iterations": 1}
+    trainer, module, rounds = scenes.make_run(scene, tmp_path, data=data)
+    trainer.fit(module, rounds)
+    assert trainer.callback_metrics["train/ratio"] == 1
+    assert trainer.callback_metrics["train/logp_diff"] < 1e-4
+    assert "train/logp_diff_max" not in trainer.callback_metrics
+
+
+def test_a_failed_reward_takes_its_group_out(scene: Path, tmp_path: Path) -> None:
+    options = {"reward": scenes.make_reward(scenes.BrokenReward)}
+    trainer, module, data = scenes.make_run(scene, tmp_path, module=options)
+    trainer.fit(module, data)
+    rows = read_rollouts(tmp_path, "t").to_pylist()
+    out = [row for row in rows if row["skip_reason"] == "failed_reward"]
+    assert {(row["step"], row["group_id"][-4:]) for row in out} == {(0, "0000"), (1, "0000")}
+    assert len(out) == 2 * 4
+    assert not any(row["kept"] or row["advantage"] for row in out)
+    assert sum(math.isnan(row["reward"]) for row in out) == 2
+    assert trainer.callback_metrics["train/kept_share"] == 0.75
+    assert all(torch.isfinite(value).all() for value in scenes.weights(module).values())
+
+
+def test_all_rewards_failed_leaves_the_policy_alone(scene: Path, tmp_path: Path) -> None:
+    class Dead(scenes.VowelReward):
+        def score(self, samples: Any, texts: Any, parsed: Any) -> Any:
+            return [scenes.RawScore(math.nan, status="http") for _ in texts]
+
+    options = {"reward": scenes.make_reward(Dead), "optimizer": _sgd()}
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module=options)
+    module.configure_model()
+    before = scenes.weights(module)
+    trainer.fit(module, data)
+    assert trainer.global_step == 4
+    assert _same_weights(before, scenes.weights(module))
+
+
+def test_a_failed_component_is_left_out_for_its_whole_group(scene: Path, tmp_path: Path) -> None:
+    weights = dict.fromkeys(TASKS, 0.5)
+    reward = CompositeReward(
+        {"vowels": scenes.VowelReward(weights), "judge": scenes.BrokenReward(weights)}, IdentityNormalizer()
+    )
+    options = {"reward": reward, "on_failed_reward": "leave_out"}
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module=options)
+    trainer.fit(module, data)
+    rows = read_rollouts(tmp_path, "t").to_pylist()
+    assert all(row["kept"] for row in rows)
+    for row in rows:
+        shares = {part["name"]: part["weight"] for part in row["components"]}
+        hurt = row["group_id"].endswith("0000")
+        assert shares == ({"vowels": 1.0, "judge": 0.0} if hurt else {"vowels": 0.5, "judge": 0.5})
+
+
+def test_a_failed_component_stops_the_run_if_asked(scene: Path, tmp_path: Path) -> None:
+    options = {"reward": scenes.make_reward(scenes.BrokenReward), "on_failed_reward": "stop"}
+    trainer, module, data = scenes.make_run(scene, tmp_path, module=options)
+    with pytest.raises(UserError, match=r"vowels \(timeout\)"):
+        trainer.fit(module, data)
+
+
+def test_replays_rows_against_forgetting(scene: Path, tmp_path: Path) -> None:
+    options = {"replay_weight": 1.0}
+    trainer, module, data = scenes.make_run(scene, tmp_path, module=options)
+    with pytest.raises(UserError, match="replay_records"):
+        trainer.fit(module, data)
+
+    losses: list[float] = []
+
+    class Watch(Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+            losses.append(float(trainer.callback_metrics["train/replay_loss"]))
+
+    replay = {"replay_records": str(scene / "world" / "train.json"), "replay_rows": 6}
+    trainer, module, data = scenes.make_run(
+        scene, tmp_path, rounds=6, module=options, data=replay, callbacks=[Watch()]
+    )
+    trainer.fit(module, data)
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_kl_to_the_initial_policy(scene: Path, tmp_path: Path) -> None:
+    options = {"objective": Objective(kl_weight=0.1)}
+    trainer, module, data = scenes.make_run(scene, tmp_path, module=options)
+    module.configure_model()
+    before = scenes.weights(module)
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["train/ref_kl"] > 0
+    assert module.reference is not None
+    assert _same_weights(before, dict(module.reference.named_parameters()))
+    saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+    assert not any(name.startswith("reference") for name in saved)
+
+
+@pytest.mark.parametrize(
+    ("part", "options", "message"),
+    [
+        ("module", {"group_size": 1}, "one answer has no baseline"),
+        ("module", {"temperature": 0.0}, "positive"),
+        ("module", {"replay_weight": -1.0}, "at least 0"),
+        ("data", {"prompts_per_round": 0}, "data.prompts_per_round"),
+        ("data", {"tasks": ("tla",)}, "tla"),
+    ],
+)
+def test_wrong_values_are_told(
+    scene: Path, tmp_path: Path, part: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, UserError), match=message):
+        scenes.make_run(scene, tmp_path, **{part: options})  # type: ignore[arg-type]
+
+
+def test_trainer_and_records_must_fit(scene: Path, tmp_path: Path) -> None:
+    trainer, module, data = scenes.make_run(scene, tmp_path)
+    trainer.reload_dataloaders_every_n_epochs = 0  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="reload_dataloaders_every_n_epochs"):
+        trainer.fit(module, data)
+    (tmp_path / "empty.json").write_text("[]")
+    trainer, module, data = scenes.make_run(scene, tmp_path)
+    data.records = str(tmp_path / "empty.json")
+    with pytest.raises(UserError, match=r"empty\.json"):
+        trainer.fit(module, data)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy(scene: Path) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, str(Path(scenes.__file__)), str(scene), "2"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    out = scene / "ddp"
+    assert _same_weights(*(torch.load(out / f"weights-{rank}.pt") for rank in (0, 1)))
+    rows = read_rollouts(out, "t").to_pylist()
+    for step in (0, 1):
+        slots = {
+            rank: {row["group_id"] for row in rows if row["step"] == step and row["rank"] == rank}
+            for rank in (0, 1)
+        }
+        assert slots[0] == {f"{step:06d}-0000", f"{step:06d}-0002"}
+        assert slots[1] == {f"{step:06d}-0001", f"{step:06d}-0003"}
+    failed = {row["group_id"][-4:] for row in rows if row["skip_reason"] == "failed_reward"}
+    assert failed == {"0001"}
+    texts = {rank: [row["completion_text"] for row in rows if row["rank"] == rank] for rank in (0, 1)}
+    assert texts[0] != texts[1]
+    # The prompts are those that a single process would have asked.
+    trainer, module, data = scenes.make_run(scene, scene / "single")
+    trainer.fit(module, data)
+    alone = {row["group_id"]: row["sample_key"] for row in read_rollouts(scene / "single", "t").to_pylist()}
+    assert {row["group_id"]: row["sample_key"] for row in rows} == alone
