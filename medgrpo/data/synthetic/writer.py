@@ -29,6 +29,13 @@ WORLD_VERSION = 1
 MP4_RATE = 8
 """Frames a second of the video files; the listed frames of every source are among them."""
 JPEG_QUALITY = 90
+X264 = {
+    "crf": "18",
+    "preset": "veryfast",
+    # x264's look-ahead reads memory that it did not write, where a side is no multiple of 16: without it the
+    # same frames give the same bytes. B-frames stay, for readers must get their order right.
+    "x264-params": "threads=1:rc-lookahead=0:mbtree=0:scenecut=0:weightp=0:b-adapt=0:bframes=2",
+}
 
 
 def write_world(out: Path, *, videos: int, seed: int, mp4: int = 0, workers: int = 1) -> dict[str, Any]:
@@ -146,16 +153,19 @@ def _write_mp4(root: str, plan: ClipPlan) -> list[dict[str, Any]]:
     with av.open(str(Path(root) / name), "w") as container:
         stream = container.add_stream("libx264", rate=MP4_RATE)
         stream.width, stream.height, stream.pix_fmt = plan.spec.width, plan.spec.height, "yuv420p"
-        stream.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+        stream.options = X264
         for k in range(scene.duration * MP4_RATE):
             frame = av.VideoFrame.from_ndarray(scene.render(k / MP4_RATE), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row in clip_rows(plan, scene):
         if not row["is_RC"]:
             del row["sampled_video_frames"]
-            rows.append(row | {"video": name})
+            # The file holds the clip alone, from its first second to its last.
+            extent = {"input_video_start_time": "0.0", "input_video_end_time": str(float(scene.duration))}
+            metadata = {"fps": row["metadata"]["fps"], "video_id": plan.video_id} | extent
+            rows.append(row | {"video": name, "metadata": metadata})
     return rows
 
 
