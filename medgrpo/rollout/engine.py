@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from medgrpo.types import Completion
-
-if TYPE_CHECKING:
-    from medgrpo.data.encode import EncodedPrompt
 
 __all__ = ["RolloutEngine"]
 
 
-class RolloutEngine(Protocol):
+class RolloutEngine(ABC):
     """Samples answers from the current policy."""
 
+    @abstractmethod
     def bind(self, policy: Any, encoder: Any) -> None:
         """Take the policy to sample from and the encoder that made the prompts."""
 
+    @abstractmethod
     def generate(
         self,
-        prompts: Sequence[EncodedPrompt],
+        prompts: Sequence[Any],
         *,
         n: int,
         max_new_tokens: Sequence[int] | int,
@@ -32,7 +32,7 @@ class RolloutEngine(Protocol):
         """Sample ``n`` answers for each prompt.
 
         Args:
-            prompts: Encoded by the bound encoder.
+            prompts: ``EncodedPrompt`` objects of the bound encoder.
             n: Answers a prompt.
             max_new_tokens: Limit for all, or one a prompt.
             temperature: 0 is greedy.
@@ -42,4 +42,3 @@ class RolloutEngine(Protocol):
         Returns:
             ``n`` completions for each prompt, in order.
         """
-        ...

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
+from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.prefill import prefill
 from medgrpo.types import Completion
 
 __all__ = ["HFEngine"]
 
 
-class HFEngine:
+class HFEngine(RolloutEngine):
     """Samples with the policy's own forward.
 
     Args:

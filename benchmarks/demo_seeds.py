@@ -1,0 +1,172 @@
+"""The demo over several seeds: what supervised fine-tuning and GRPO change, and how much of it is noise.
+
+Runs ``medgrpo demo seed=N`` for each seed (finished ones are not run again) and aggregates their reports into
+``benchmarks/results/demo_seeds.json`` and a table. Seeds differ in the world's videos, the batches and the
+rollouts; the base model is the shipped one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import medgrpo
+from medgrpo.evaluation.report import grid
+
+__all__ = ["aggregate", "main", "table"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Run the seeds and write the result."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo_seeds", description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--root", type=Path, default=Path("runs/demo_seeds"))
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="seeds at a time, one core each (default %(default)s)"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to the demo plan")
+    args = parser.parse_args(argv)
+
+    def run(seed: int) -> Path:
+        root = args.root / f"seed{seed}"
+        root.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable,
+            "-m",
+            "medgrpo",
+            "demo",
+            "--root",
+            str(root),
+            f"seed={seed}",
+            *args.overrides,
+        ]
+        with (root / "log.txt").open("w") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+        return root / "report.json"
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        reports = [json.loads(path.read_text()) for path in pool.map(run, args.seeds)]
+    result = {
+        "seeds": args.seeds,
+        "medgrpo": medgrpo.__version__,
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "cpu": platform.machine(),
+        },
+        "rows": aggregate(reports),
+        "retention_lost": [
+            [
+                f"{r['dataset']}/{r['task']}/{r['quantity']}"
+                for r in report["retention"]
+                if r["verdict"] == "lost"
+            ]
+            for report in reports
+        ],
+        "stage_seconds": {
+            stage["name"]: _spread(
+                [s["seconds"] for report in reports for s in report["stages"] if s["name"] == stage["name"]]
+            )
+            for stage in reports[0]["stages"]
+        },
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "demo_seeds.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(table(result))
+    print(f"\nwrote {path}")
+
+
+def aggregate(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and spread over seeds of every quantity that the reports hold.
+
+    Returns:
+        Rows with ``quantity``, ``dataset``, ``task``, ``metric`` and, by column, the mean, the standard
+        deviation over seeds, and the values; ``change`` is paired by seed.
+    """
+    rows: list[dict[str, Any]] = []
+    first = reports[0]
+    for dataset, tasks in first["strict"]["SFT"].items():
+        for task in tasks:
+            for metric in ("score", "judge"):
+                if tasks[task].get(metric) is None:
+                    continue
+
+                def read(
+                    report: Mapping[str, Any], name: str, keys: tuple[str, ...] = (dataset, task, metric)
+                ) -> float:
+                    value = report["strict"][name]
+                    for key in keys:
+                        value = value[key]
+                    return float(value)
+
+                rows.append(
+                    {"quantity": "greedy", "dataset": dataset, "task": task, "metric": metric}
+                    | _columns(reports, read, ("SFT blind", "SFT", "GRPO"))
+                )
+    for index, entry in enumerate(first["sampled"]):
+
+        def sampled(report: Mapping[str, Any], name: str, index: int = index) -> float:
+            return float(report["sampled"][index][name.lower()])
+
+        rows.append(
+            {"quantity": "sampled", **{k: entry[k] for k in ("dataset", "task", "metric")}}
+            | _columns(reports, sampled, ("SFT", "GRPO"))
+        )
+    return rows
+
+
+def _columns(
+    reports: Sequence[Mapping[str, Any]],
+    read: Callable[[Mapping[str, Any], str], float],
+    names: Sequence[str],
+) -> dict[str, Any]:
+    values = {name: [read(report, name) for report in reports] for name in names}
+    columns: dict[str, Any] = {name: _spread(numbers) for name, numbers in values.items()}
+    columns["change"] = _spread(
+        [after - before for before, after in zip(values["SFT"], values["GRPO"], strict=True)]
+    )
+    if "SFT blind" in values:
+        columns["seen"] = _spread([s - b for b, s in zip(values["SFT blind"], values["SFT"], strict=True)])
+    return columns
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "mean": round(statistics.fmean(values), 4),
+        "std": round(statistics.stdev(values), 4) if len(values) > 1 else None,
+        "values": [round(value, 4) for value in values],
+    }
+
+
+def table(result: Mapping[str, Any], style: str = "text") -> str:
+    """Mean and standard deviation over seeds; ``seen`` is SFT minus blind, ``change`` is GRPO minus SFT."""
+
+    def cell(entry: Mapping[str, Any] | None) -> str:
+        if entry is None:
+            return "-"
+        return f"{entry['mean']:.3f}" + (f" ± {entry['std']:.3f}" if entry["std"] is not None else "")
+
+    head = ["answers", "dataset", "task", "metric", "SFT blind", "SFT", "GRPO", "seen", "change"]
+    body = [
+        [
+            *(row["quantity"], row["dataset"], row["task"], row["metric"].split(":")[0].split("@")[0]),
+            *(cell(row.get(name)) for name in ("SFT blind", "SFT", "GRPO", "seen", "change")),
+        ]
+        for row in result["rows"]
+    ]
+    return grid(head, body, style)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
