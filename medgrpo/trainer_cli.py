@@ -134,7 +134,11 @@ class TrainerCLI(LightningCLI):
             auto_configure_optimizers=False,
             seed_everything_default=42,
             parser_class=TrainerParser,
-            parser_kwargs={"prog": "medgrpo", **{name: _subparser(name) for name in TRAINER_COMMANDS}},
+            parser_kwargs={
+                "prog": "medgrpo",
+                "formatter_class": _Formatter,
+                **{name: _subparser(name) for name in TRAINER_COMMANDS},
+            },
             args=args,
         )
 
@@ -187,6 +191,5 @@ class _Formatter(DefaultHelpFormatter):
 def _subparser(command: str) -> dict[str, Any]:
     return {
         "usage": f"medgrpo {command} --config FILE [--config FILE ...] [--key.sub=VALUE ...]",
-        "description": f"{TRAINER_COMMANDS[command].capitalize()}.\n\n{_GUIDE}",
-        "formatter_class": _Formatter,
+        "description": f"medgrpo {command}: {TRAINER_COMMANDS[command]}.\n\n{_GUIDE}",
     }

@@ -217,6 +217,8 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert text.startswith(f"usage: medgrpo {name}")
+    if name in commands.TRAINER_COMMANDS:
+        assert "\n  medgrpo fit --config configs/sft.yaml --ckpt_path=last  " in text
 
 
 def test_help_of_one_class(capsys: pytest.CaptureFixture[str]) -> None:
