@@ -5,26 +5,24 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
 from medgrpo.data.encode import Encoder
-from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.modules.tiny import (
-    TINY_SAMPLING,
+    Family,
     TinyShape,
     build_processor,
     build_tiny_policy,
     build_tokenizer,
     save_policy,
+    tiny_sampling,
 )
 from medgrpo.types import Clip, Sample, sample_key
 
-Family = Literal["qwen2_5_vl", "qwen3_vl"]
 FAMILIES: tuple[Family, ...] = ("qwen2_5_vl", "qwen3_vl")
 TEXTS = [
     "Which instrument retracts the gallbladder? The grasper retracts the gallbladder. 1.0-3.0 seconds.",
@@ -42,11 +40,6 @@ def tiny_directory(family: Family) -> Path:
         build_tiny_policy(tokenizer, family, shape=shape, seed=3), build_processor(tokenizer, family), folder
     )
     return folder
-
-
-def tiny_sampling(family: Family) -> SamplingPolicy:
-    """Sampling policy with the family's factor."""
-    return SamplingPolicy(**(TINY_SAMPLING | {"factor": 28 if family == "qwen2_5_vl" else 32}))
 
 
 def tiny_policy(family: Family, lora: LoRA | None = None) -> tuple[QwenVLPolicy, Encoder]:
@@ -68,8 +61,9 @@ def frame_list_sample(
         paths.append(path)
     clip = Clip(frames=tuple(paths), fps=fps, times=tuple(i / fps for i in range(frames)))
     key = sample_key(str(row), "region_caption", question)
+    task = "region_caption"
     return Sample(
-        key, str(row), row, "region_caption_gpt", "region_caption", "CoPESD", f"v{row}", question, TEXTS[0], None, clip
+        key, str(row), row, f"{task}_gpt", task, "CoPESD", f"v{row}", question, TEXTS[0], None, clip
     )
 
 

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     parser.add_argument(
-        "--videos", type=int, default=720, help="source videos, five clips each (default %(default)s)"
+        "--videos", type=int, default=960, help="source videos, five clips each (default %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything (default %(default)s)")
     parser.add_argument(

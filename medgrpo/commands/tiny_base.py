@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, default=4000, help="vision pretraining steps (default %(default)s)"
     )
+    parser.add_argument(
+        "--language-steps", type=int, default=1500, help="language pretraining steps (default %(default)s)"
+    )
     parser.add_argument("--batch", type=int, default=64, help="moments a step (default %(default)s)")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default %(default)s)")
     parser.add_argument(
@@ -37,15 +40,15 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from medgrpo.data.records import read_rows
-    from medgrpo.data.sampling import SamplingPolicy
+    from medgrpo.modules.language_pretraining import pretrain_language
     from medgrpo.modules.policy import QwenVLPolicy
     from medgrpo.modules.sampling_file import write_sampling
     from medgrpo.modules.tiny import (
-        TINY_SAMPLING,
         build_processor,
         build_tiny_policy,
         build_tokenizer,
         save_policy,
+        tiny_sampling,
     )
     from medgrpo.modules.vision_pretraining import pretrain_vision
 
@@ -61,25 +64,26 @@ def run(args: argparse.Namespace) -> int:
     )
     policy = QwenVLPolicy(str(args.out))
     policy.setup()
-    sampling = SamplingPolicy(**(TINY_SAMPLING | {"factor": 28 if args.family == "qwen2_5_vl" else 32}))
+    sampling = tiny_sampling(args.family)
+    losses: dict[str, float] = {}
     if args.steps:
-        losses = pretrain_vision(
+        losses |= pretrain_vision(
             policy, sampling, steps=args.steps, batch=args.batch, lr=args.lr, seed=args.seed
         )
-        print("final losses: " + ", ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-        (args.out / "pretraining.json").write_text(
-            json.dumps(
-                {
-                    "steps": args.steps,
-                    "batch": args.batch,
-                    "lr": args.lr,
-                    "seed": args.seed,
-                    "losses": losses,
-                },
-                indent=2,
-            )
-            + "\n"
+    if args.language_steps:
+        losses["language"] = pretrain_language(
+            policy, sampling, steps=args.language_steps, lr=args.lr, seed=args.seed
         )
+    print("final losses: " + ", ".join(f"{name} {value:.3f}" for name, value in losses.items()))
+    recipe = {
+        "steps": args.steps,
+        "language_steps": args.language_steps,
+        "batch": args.batch,
+        "lr": args.lr,
+        "seed": args.seed,
+        "losses": losses,
+    }
+    (args.out / "pretraining.json").write_text(json.dumps(recipe, indent=2) + "\n")
     policy.model.to(torch.bfloat16)  # halves the file; it is read back as float32
     policy.save_hf(args.out)
     write_sampling(args.out, sampling)

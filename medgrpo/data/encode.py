@@ -19,7 +19,7 @@ from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.positions import mrope_positions
 from medgrpo.data.readers import open_reader
 from medgrpo.data.regions import region_index, region_overlay
-from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.data.sampling import FramePlan, SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.types import Clip, Region, Sample
 
@@ -111,6 +111,14 @@ class Encoder:
             clip = self._clip(sample)
         except UserError as error:
             raise UserError(f"row {sample.row} ({sample.id}): {error}") from error
+        return self.assemble(sample, clip)
+
+    def assemble(self, sample: Sample, clip: EncodedClip) -> EncodedPrompt:
+        """Encode a question about frames that are there already.
+
+        Raises:
+            UserError: If the prompt is too long.
+        """
         text = self.processor.apply_chat_template(
             [
                 {
@@ -137,6 +145,20 @@ class Encoder:
             temporal_step=step,
         )
         return EncodedPrompt(sample, text, ids, positions, int(positions.max()) + 1, clip)
+
+    def clip_of(self, frames: np.ndarray, plan: FramePlan) -> EncodedClip:
+        """Frames that a plan has chosen and sized, uint8 ``[T, 3, H, W]``, as a clip."""
+        video_processor = self.processor.video_processor
+        return EncodedClip(
+            frames=torch.from_numpy(frames),
+            grid=(
+                len(frames) // video_processor.temporal_patch_size,
+                plan.height // video_processor.patch_size,
+                plan.width // video_processor.patch_size,
+            ),
+            fps=plan.fps_effective,
+            times=tuple(float(t) for t in plan.times),
+        )
 
     def answer(self, text: str) -> list[int]:
         """Token ids of an answer, its end token included."""
@@ -218,18 +240,7 @@ class Encoder:
             overlay=region_overlay(sample, (height, width)) if drawn else None,
             overlay_key=repr((sample.region, sample.canvas)) if drawn else "",
         )
-        video_processor = self.processor.video_processor
-        clip = EncodedClip(
-            frames=torch.from_numpy(frames),
-            grid=(
-                len(frames) // video_processor.temporal_patch_size,
-                plan.height // video_processor.patch_size,
-                plan.width // video_processor.patch_size,
-            ),
-            fps=plan.fps_effective,
-            times=tuple(float(t) for t in plan.times),
-        )
-        self._clips[key] = clip
+        clip = self._clips[key] = self.clip_of(frames, plan)
         if len(self._clips) > 256:
             self._clips.popitem(last=False)
         return clip

@@ -103,9 +103,16 @@ class SFTData(L.LightningDataModule):
         self.seed = seed
         self.skip = 0
 
+    @property
+    def _attached(self) -> L.Trainer:
+        """The trainer that calls the hooks."""
+        if self.trainer is None:
+            raise RuntimeError("SFTData is used by a Trainer")
+        return self.trainer
+
     def setup(self, stage: str) -> None:
         """Read the records and make an encoder for the policy in training."""
-        policy: Any = self.trainer.lightning_module.policy
+        policy: Any = self._attached.lightning_module.policy
         policy.setup()
         self.encoder: Encoder = policy.encoder(
             self.sampling, max_prompt_tokens=self.max_prompt_tokens, video_backend=self.video_backend
@@ -124,8 +131,8 @@ class SFTData(L.LightningDataModule):
             clips_per_batch=self.clips_per_batch,
             rows_per_clip=self.rows_per_clip,
             seed=self.seed,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
+            rank=self._attached.global_rank,
+            world_size=self._attached.world_size,
             skip=self.skip,
         )
         self.skip = 0
@@ -135,7 +142,7 @@ class SFTData(L.LightningDataModule):
         """Validation rows in order, strided over the ranks."""
         if self.val_records is None:
             return []
-        samples = self.val_samples[self.trainer.global_rank :: self.trainer.world_size]
+        samples = self.val_samples[self._attached.global_rank :: self._attached.world_size]
         return self._loader(samples, batch_size=self.clips_per_batch * self.rows_per_clip)
 
     def _loader(self, samples: Sequence[Sample], **options: Any) -> DataLoader[Any]:

@@ -25,7 +25,7 @@ class DemoPlan:
         seed: Of the world's videos, the batches, the rollouts.
     """
 
-    videos: int = 700
+    videos: int = 960
     mp4_clips: int = 12
     sft_steps: int = 700
     rounds: int = 80

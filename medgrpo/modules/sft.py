@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 
@@ -56,7 +54,3 @@ class SFTModule(PolicyModule):
         """Answer-only loss on held-out rows, weighted by tokens."""
         loss = answer_nll(self.policy.logps(batch), batch.completion_mask)
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=batch.completion_tokens)
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a :class:`PolicyBatch`."""
-        return batch.to(device)

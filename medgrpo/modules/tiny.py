@@ -14,25 +14,19 @@ from typing import Any, Literal
 
 import torch
 
+from medgrpo.data.sampling import SamplingPolicy
+
 __all__ = [
     "CHAT_TEMPLATE",
-    "TINY_SAMPLING",
     "TinyShape",
     "build_processor",
     "build_tiny_policy",
     "build_tokenizer",
     "save_policy",
+    "tiny_sampling",
 ]
 
-TINY_SAMPLING = {
-    "f_goal": 1.0,
-    "min_frames": 4,
-    "max_frames": 16,
-    "max_tokens": 64,
-    "frame_min_tokens": 2,
-    "frame_max_tokens": 8,
-}
-"""Sampling policy of the tiny policies: at most 16 frames of at most 8 merged tokens, factor 28 or 32."""
+Family = Literal["qwen2_5_vl", "qwen3_vl"]
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -128,7 +122,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Any:
     )
 
 
-def build_processor(tokenizer: Any, family: Literal["qwen2_5_vl", "qwen3_vl"] = "qwen2_5_vl") -> Any:
+def build_processor(tokenizer: Any, family: Family = "qwen2_5_vl") -> Any:
     """The real processor of a family round a tokenizer, with the sizes that the tiny policies use."""
     from transformers import (
         Qwen2_5_VLProcessor,
@@ -158,7 +152,7 @@ def build_processor(tokenizer: Any, family: Literal["qwen2_5_vl", "qwen3_vl"] = 
 
 def build_tiny_policy(
     tokenizer: Any,
-    family: Literal["qwen2_5_vl", "qwen3_vl"] = "qwen2_5_vl",
+    family: Family = "qwen2_5_vl",
     *,
     shape: TinyShape | None = None,
     seed: int = 0,
@@ -229,6 +223,19 @@ def _qwen3_vl(text: dict[str, Any], vision: dict[str, Any], special: dict[str, A
     text["rope_parameters"] = text["rope_parameters"] | {"mrope_interleaved": True}
     vision = vision | {"patch_size": 16, "num_position_embeddings": 256, "deepstack_visual_indexes": [0]}
     return Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision, **special))
+
+
+def tiny_sampling(family: Family = "qwen2_5_vl") -> SamplingPolicy:
+    """At most 16 frames of at most 8 merged tokens, for the tiny policies of a family."""
+    return SamplingPolicy(
+        f_goal=1.0,
+        min_frames=4,
+        max_frames=16,
+        max_tokens=64,
+        frame_min_tokens=2,
+        frame_max_tokens=8,
+        factor=28 if family == "qwen2_5_vl" else 32,
+    )
 
 
 def save_policy(model: Any, processor: Any, directory: str | Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,20 @@ from lightning.pytorch.loggers import CSVLogger
 
 from medgrpo.data.grpo import GRPOData
 from medgrpo.data.records import read_rows
-from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.data.synthetic.writer import write_world
 from medgrpo.modules.grpo import GRPOModule
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.tiny import (
-    TINY_SAMPLING,
     TinyShape,
     build_processor,
     build_tiny_policy,
     build_tokenizer,
     save_policy,
+    tiny_sampling,
 )
 from medgrpo.rewards import CompositeReward, IdentityNormalizer, MetricSpec, RawScore, RewardComponent
 
-SAMPLING = SamplingPolicy(**(TINY_SAMPLING | {"max_frames": 4, "factor": 28}))
+SAMPLING = replace(tiny_sampling(), max_frames=4)
 
 
 class VowelReward(RewardComponent):

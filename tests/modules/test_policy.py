@@ -9,14 +9,13 @@ import torch
 
 from medgrpo.errors import UserError
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
+from medgrpo.modules.tiny import Family, tiny_sampling
 from tests.tiny_models import (
     FAMILIES,
-    Family,
     frame_list_sample,
     full_logits,
     tiny_directory,
     tiny_policy,
-    tiny_sampling,
 )
 
 ANSWERS = ["The grasper retracts.", "1.0-3.0 seconds.", "gallbladder"]
@@ -96,7 +95,8 @@ def test_lora_trains_adapters_and_merges_into_a_directory_that_loads(family: Fam
     policy, encoder = tiny_policy(family, LoRA(rank=4, alpha=8))
     batch = encoder.collate([encoder.prompt(frame_list_sample(tmp_path))], [encoder.answer(ANSWERS[0])])
     language = [n for n, p in policy.named_parameters() if p.requires_grad and "visual" not in n]
-    assert language and all("lora_" in name for name in language)
+    assert language
+    assert all("lora_" in name for name in language)
     optimizer = torch.optim.SGD([p for p in policy.parameters() if p.requires_grad], lr=0.5)
     for _ in range(3):
         optimizer.zero_grad()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from medgrpo.modules.tiny import Family
 from medgrpo.rollout.hf import HFEngine
-from tests.tiny_models import FAMILIES, Family, frame_list_sample, full_logits, tiny_policy
+from tests.tiny_models import FAMILIES, frame_list_sample, full_logits, tiny_policy
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -127,6 +127,7 @@ _COPESD = SourceSpec(
         "stabilize flap with forceps",
     ),
     duration=(12, 16),
+    tool_size=(0.34, 0.46),
     scenery="scope",
 )
 
@@ -159,10 +160,10 @@ _EGOSURGERY = SourceSpec(
     time_step=2,
     actions=(3, 4),
     action_seconds=(2, 4),
-    tool_size=(0.20, 0.30),
+    tool_size=(0.28, 0.40),
     contrast=0.60,
     effect_contrast=0.65,
-    noise=18.0,
+    noise=14.0,
     tint=0.3,
     scenery="drapes",
 )
