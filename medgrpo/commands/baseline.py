@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=128, help="answers decoded together (default %(default)s)"
     )
+    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: each task's own limit)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default %(default)s)")
     parser.add_argument("--plots", type=Path, help="folder for a plot of each metric's distributions")
 
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         n=args.samples,
         seed=args.seed,
         batch_size=args.batch_size,
+        max_new_tokens=args.max_new_tokens,
         progress="sample answers",
     )
     asked = [sample for sample, group in zip(samples, texts, strict=True) for _ in group]

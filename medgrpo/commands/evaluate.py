@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature", type=float, default=0.0, help="of the answers (with --model); default: greedy"
     )
+    parser.add_argument(
+        "--max-new-tokens", type=int, help="longest answer (with --model); default: each task's own limit"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of answers and shuffled videos; default: 0")
     parser.add_argument("--batch-size", type=int, default=64, help="answers decoded together; default: 64")
     parser.add_argument(
@@ -126,6 +129,7 @@ def _answered(args: argparse.Namespace) -> tuple[list[Any], list[Any]]:
         n=args.samples,
         seed=args.seed,
         batch_size=args.batch_size,
+            max_new_tokens=args.max_new_tokens,
         progress=f"answer {args.records.name}",
     )
     repeated = [sample for sample, texts in zip(samples, answers, strict=True) for _ in texts]

@@ -22,6 +22,7 @@ class DemoPlan:
         prompts_per_round: Groups of eight answers a round.
         baseline_prompts: Prompts of each (dataset, task) that the statistics are measured on.
         baseline_samples: Sampled answers a prompt, for the statistics and for the rewards before and after.
+        max_new_tokens: Longest answer.
         seed: Of the world's videos, the batches, the rollouts.
     """
 
@@ -32,6 +33,7 @@ class DemoPlan:
     prompts_per_round: int = 12
     baseline_prompts: int = 100
     baseline_samples: int = 4
+    max_new_tokens: int = 96
     seed: int = 0
 
 

@@ -44,7 +44,7 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             *("baseline", "--config", str(config_folder() / "grpo.yaml")),
             *("--model", str(model), "--records", str(records), "--out", str(out)),
             *("--prompts-per-pair", str(plan.baseline_prompts), "--samples", str(plan.baseline_samples)),
-            *("--seed", str(plan.seed), *extra),
+            *("--max-new-tokens", str(plan.max_new_tokens), "--seed", str(plan.seed), *extra),
         )
         return Stage(name, title, arguments, (out,))
 
@@ -54,6 +54,7 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
         arguments = (
             *("evaluate", "--model", str(model), "--records", str(records), "--protocol", "strict"),
             *("--judge", "lexicon", "--batch-size", "128", "--seed", str(plan.seed)),
+            *("--max-new-tokens", str(plan.max_new_tokens)),
             *("--save-predictions", str(predictions), "--out", str(out), *extra),
         )
         return Stage(f"evaluate-{name}", title, arguments, (out, predictions))
@@ -108,6 +109,7 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
                 f"--paths.statistics={statistics}",
                 f"--trainer.max_epochs={plan.rounds}",
                 f"--data.init_args.prompts_per_round={plan.prompts_per_round}",
+                f"--model.init_args.max_new_tokens={plan.max_new_tokens}",
             ),
             grpo,
         ),
