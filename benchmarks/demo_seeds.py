@@ -186,9 +186,10 @@ def _page(result: Mapping[str, Any]) -> str:
         [
             f"# The demo over {len(result['seeds'])} seeds",
             "",
-            f"Written by `python -m benchmarks demo_seeds` (seeds {', '.join(map(str, result['seeds']))}; mean ± standard",
-            "deviation over seeds). `seen` is SFT minus its blind baseline, `change` is GRPO minus SFT, both paired by seed.",
-            "`greedy` rows are greedy answers on the test split; `sampled` rows are answers at temperature 1.",
+            f"Written by `python -m benchmarks demo_seeds` (seeds {', '.join(map(str, result['seeds']))}).",
+            "Mean ± standard deviation over seeds; `seen` is SFT minus its blind baseline, `change` is",
+            "GRPO minus SFT, both paired by seed. `greedy` rows are greedy answers on the test split,",
+            "`sampled` rows answers at temperature 1.",
             "",
             table(result, "markdown"),
             "",

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.compute as pc
-import pytest
 
 from medgrpo.data.records import read_records
 from medgrpo.rewards import Statistics
 from medgrpo.rollout import read_rollouts
 from medgrpo.rollout.schema import SCHEMA
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def _demo(root: Path) -> subprocess.CompletedProcess[str]:
-    command = ["demo", "--config", "configs/demo/smoke.yaml", "--root", str(root)]
-    return subprocess.run(
-        [sys.executable, "-m", "medgrpo", *command],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=1500,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """One run of the smoke demo for all tests here."""
-    root = tmp_path_factory.mktemp("smoke") / "demo"
-    return root, _demo(root)
-
+from tests.integration.conftest import run_medgrpo
 
 Smoke = tuple[Path, subprocess.CompletedProcess[str]]
 
@@ -100,7 +77,7 @@ def test_a_checkpoint_is_exported_by_command_as_the_run_exported_it(smoke: Smoke
 
 def test_started_again_it_reuses_what_is_done(smoke: Smoke) -> None:
     root, first = smoke
-    again = _demo(root)
+    again = run_medgrpo("demo", "--config", "configs/demo/smoke.yaml", "--root", str(root))
     assert again.returncode == 0, again.stderr[-3000:]
     assert again.stdout.count("done before") >= 10
     table = "Greedy answers on the test split"
