@@ -129,7 +129,7 @@ def _answered(args: argparse.Namespace) -> tuple[list[Any], list[Any]]:
         n=args.samples,
         seed=args.seed,
         batch_size=args.batch_size,
-            max_new_tokens=args.max_new_tokens,
+        max_new_tokens=args.max_new_tokens,
         progress=f"answer {args.records.name}",
     )
     repeated = [sample for sample, texts in zip(samples, answers, strict=True) for _ in texts]

@@ -136,7 +136,8 @@ class QwenVLPolicy(nn.Module):
                 parameter.data = parameter.data.float()
         if self.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        return model
+        # Loaded in evaluation mode, which Lightning keeps; dropout and checkpointing need the other.
+        return model.train()
 
     @staticmethod
     def _inner(model: Any) -> Any:
