@@ -6,6 +6,8 @@ A scene is a pure function of source, seed and duration: frames can be rendered 
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,7 +49,7 @@ class FrameState:
     visible: bool
 
 
-class Scene:
+class Scene(ABC):
     """A clip that can be rendered at any time.
 
     Args:
@@ -68,9 +70,9 @@ class Scene:
         """Seconds of the listed frames, float64 ``[N]``."""
         return np.arange(round(self.duration * self.fps)) / self.fps
 
+    @abstractmethod
     def state(self, time: float) -> FrameState:
         """What is to be seen at ``time`` seconds."""
-        raise NotImplementedError
 
     def render(self, time: float, tool: bool = True) -> np.ndarray:
         """The picture at ``time`` seconds.
@@ -92,13 +94,13 @@ class Scene:
         noisy = frame.astype(np.int16) + self.grain[dy : dy + height, dx : dx + width]
         return np.clip(noisy, 0, 255).astype(np.uint8)
 
+    @abstractmethod
     def canvas(self, time: float) -> Image.Image:
         """A fresh copy of what stands still at ``time`` seconds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def paint(self, draw: ImageDraw.ImageDraw, time: float, tool: bool) -> None:
         """Draw what moves."""
-        raise NotImplementedError
 
     @cached_property
     def grain(self) -> np.ndarray:
@@ -220,5 +222,9 @@ def sample_scene(
     from medgrpo.data.synthetic.assessments import CriteriaScene, SkillScene
 
     spec = spec or SOURCES[source]
-    kinds = {"procedure": ProcedureScene, "criteria": CriteriaScene, "skill": SkillScene}
+    kinds: dict[str, Callable[[SourceSpec, int, int | None], Scene]] = {
+        "procedure": ProcedureScene,
+        "criteria": CriteriaScene,
+        "skill": SkillScene,
+    }
     return kinds[spec.kind](spec, seed, duration)
