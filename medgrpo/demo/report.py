@@ -11,7 +11,7 @@ from typing import Any
 from medgrpo.demo.runner import StageTime
 from medgrpo.evaluation import evaluate
 from medgrpo.evaluation.judging import named_judge
-from medgrpo.evaluation.report import board_table, comparison_table, grid
+from medgrpo.evaluation.report import board_by_dataset_table, board_table, comparison_table, grid
 from medgrpo.evaluation.retention import retention, retention_table
 from medgrpo.evaluation.scores import Scores
 from medgrpo.rewards.statistics import Statistics
@@ -59,6 +59,7 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
             comparison_table(strict),
         ),
         ("The leaderboard's own columns on the same answers", board_table(official)),
+        ("The same by dataset", board_by_dataset_table(official)),
         (
             "Sampled answers at temperature 1 on the test split, mean raw reward of the trained pairs",
             _sampled_table(sampled),
@@ -71,7 +72,10 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
         json.dumps(
             {
                 "strict": {name: scores.to_dict()["by_dataset"] for name, scores in strict.items()},
-                "official": {name: dict(scores.board) for name, scores in official.items()},
+                "official": {
+                    name: {"board": dict(scores.board), "by_dataset": scores.to_dict()["by_dataset"]}
+                    for name, scores in official.items()
+                },
                 "sampled": sampled,
                 "retention": [asdict(row) for row in kept],
                 "stages": [asdict(stage) for stage in times],

@@ -9,7 +9,7 @@ from medgrpo.evaluation.official.ranking import COLUMNS
 from medgrpo.evaluation.scores import Scores
 from medgrpo.tasks import TASKS
 
-__all__ = ["board_table", "comparison_table", "grid"]
+__all__ = ["board_by_dataset_table", "board_table", "comparison_table", "grid"]
 
 
 def comparison_table(sets: Mapping[str, Scores], style: str = "text") -> str:
@@ -46,6 +46,18 @@ def board_table(sets: Mapping[str, Scores], style: str = "text") -> str:
     head = ["set", "protocol", *COLUMNS]
     body = [[name, s.protocol, *(_number(s.board.get(c)) for c in COLUMNS)] for name, s in sets.items()]
     return grid(head, body, style)
+
+
+def board_by_dataset_table(sets: Mapping[str, Scores], style: str = "text") -> str:
+    """The board's columns of each dataset, one line a dataset and prediction set (official scores)."""
+    datasets = sorted({dataset for scores in sets.values() for dataset in scores.by_dataset})
+    body = [
+        [dataset, name, *(_number(scores.by_dataset[dataset].get(c)) for c in COLUMNS)]
+        for dataset in datasets
+        for name, scores in sets.items()
+        if dataset in scores.by_dataset
+    ]
+    return grid(["dataset", "set", *COLUMNS], body, style)
 
 
 def grid(head: Sequence[str], body: Sequence[Sequence[str]], style: str = "text") -> str:

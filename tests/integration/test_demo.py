@@ -22,6 +22,7 @@ def test_it_ends_well_and_tells_what_was_made(smoke: Smoke) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     tail = done.stdout[done.stdout.index("Greedy answers on the test split") :]
     assert "SFT blind" in tail
+    assert "The same by dataset" in tail
     assert "Time of each stage" in tail
     assert f"-m app --runs {root}" in tail
     for place in ("sft/hf", "grpo/hf", "statistics.json", "plots", "rollouts", "evaluation", "report.json"):
