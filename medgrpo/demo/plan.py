@@ -54,6 +54,6 @@ def read_plan(path: Path, overrides: list[str]) -> DemoPlan:
         )
         plan = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path}: {error.full_key or 'plan'}: {str(error).splitlines()[0]}") from error
     assert isinstance(plan, DemoPlan)
     return plan
