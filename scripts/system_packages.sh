@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Programs that tests use and pip cannot install: a browser for the dashboard's tests, ffmpeg for video files.
-# Installs what is missing where that is possible; otherwise says what to do and lets those tests skip.
+# Installs what is missing where that is possible; otherwise says what to do; those tests then fail.
 set -uo pipefail
 
 missing=()
@@ -10,7 +10,7 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || co
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {
-  echo "system packages: ${missing[*]} missing: $1; tests that need them are skipped" >&2
+  echo "system packages: ${missing[*]} missing: $1; the tests that need them will fail" >&2
   exit 0
 }
 
