@@ -197,7 +197,7 @@ def _page(result: Mapping[str, Any]) -> str:
             "",
             *lost,
             "",
-            f"## Stage times, seconds ({result['jobs']} seed(s) at a time, one core each)",
+            "## Stage times, seconds of wall time (upper bounds where other work ran on the machine)",
             "",
             grid(["stage", "mean", "by seed"], seconds, "markdown"),
             "",

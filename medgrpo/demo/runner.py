@@ -50,8 +50,8 @@ class StageTime:
 def run_stages(stages: Sequence[Stage], root: Path) -> list[StageTime]:
     """Run what has not been run with the same commands yet.
 
-    A finished stage leaves ``root/stages/<name>.json`` with its command; a stage is run again when its own
-    command, or that of a stage before it, has changed.
+    A finished stage leaves ``root/stages/<name>.json`` with a hash of its command and of the config files
+    that it names; a stage is run again when its own, or that of a stage before it, has changed.
 
     Returns:
         The time of each stage.
@@ -64,7 +64,7 @@ def run_stages(stages: Sequence[Stage], root: Path) -> list[StageTime]:
     times: list[StageTime] = []
     chain = ""
     for number, stage in enumerate(stages, start=1):
-        chain = hashlib.sha256(f"{chain}|{shlex.join(stage.arguments)}".encode()).hexdigest()
+        chain = hashlib.sha256(f"{chain}|{_recipe(stage)}".encode()).hexdigest()
         marker = folder / f"{stage.name}.json"
         attempt = folder / f"{stage.name}.started.json"
         done = json.loads(marker.read_text()) if marker.is_file() else {}
@@ -98,6 +98,12 @@ def run_stages(stages: Sequence[Stage], root: Path) -> list[StageTime]:
         attempt.unlink()
         times.append(StageTime(stage.name, stage.title, seconds, reused=False))
     return times
+
+
+def _recipe(stage: Stage) -> str:
+    """The command and the text of the config files in it."""
+    files = [Path(argument) for argument in stage.arguments if argument.endswith(".yaml")]
+    return "\n".join([shlex.join(stage.arguments), *(path.read_text() for path in files if path.is_file())])
 
 
 def _environment() -> dict[str, str]:

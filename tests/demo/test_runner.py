@@ -21,7 +21,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         assert env["OMP_NUM_THREADS"]
         seen.append(command[3:])
         for argument in command[3:]:
-            if argument.startswith("/"):
+            if argument.startswith("/") and not argument.endswith(".yaml"):
                 Path(argument).write_text("x")
         return 1 if "fail" in command else 0
 
@@ -45,6 +45,17 @@ def test_a_changed_stage_is_run_again_with_all_that_follow(tmp_path: Path, calls
     calls.clear()
     run_stages([_stage(tmp_path, "a"), _stage(tmp_path, "b", "more"), _stage(tmp_path, "c")], tmp_path)
     assert [call[1] for call in calls] == [str(tmp_path / "b"), str(tmp_path / "c")]
+
+
+def test_a_changed_config_file_is_a_change(tmp_path: Path, calls: list[list[str]]) -> None:
+    config = tmp_path / "sizes.yaml"
+    config.write_text("lr: 1")
+    stage = Stage("a", "A", ("touch", str(tmp_path / "a"), "--config", str(config)), (tmp_path / "a",))
+    assert [t.reused for t in run_stages([stage], tmp_path)] == [False]
+    config.write_text("lr: 2")
+    assert [t.reused for t in run_stages([stage], tmp_path)] == [False]
+    assert [t.reused for t in run_stages([stage], tmp_path)] == [True]
+    assert len(calls) == 2
 
 
 def test_an_interrupted_stage_continues_from_its_checkpoint(tmp_path: Path, calls: list[list[str]]) -> None:
