@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from medgrpo.errors import UserError
 from medgrpo.types import Sample
 
-__all__ = ["Parsed", "Status", "Task", "free_text"]
+__all__ = ["FreeText", "Parsed", "Status", "Task"]
 
 Status = Literal["ok", "repaired", "failed", "free_text"]
 
@@ -93,9 +93,19 @@ class Task(ABC):
         raise TypeError(f"{self.name} has no metric")
 
 
-def free_text(text: str) -> Parsed:
-    """The parse of a caption: the stripped text, failed if there is none."""
-    stripped = text.strip()
-    if not stripped:
-        return Parsed(None, "failed", ("empty answer",))
-    return Parsed(stripped, "free_text")
+class FreeText(Task):
+    """A task whose structure is the text itself; similarity and a judge score it."""
+
+    def truth(self, sample: Sample) -> str | None:
+        """The reference text."""
+        return (sample.answer or "").strip() or None
+
+    def write(self, truth: Any) -> str:
+        """The text itself."""
+        return str(truth)
+
+    def parse(self, text: str, sample: Sample | None = None) -> Parsed:
+        """The stripped text; failed if empty."""
+        del sample
+        stripped = text.strip()
+        return Parsed(stripped, "free_text") if stripped else Parsed(None, "failed", ("empty answer",))

@@ -7,30 +7,16 @@ The box is drawn on the frame at t0 (``RC_info``), not told in the text. Answer:
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from medgrpo.tasks.base import Parsed, Task, free_text
-from medgrpo.types import Sample
+from medgrpo.tasks.base import FreeText
 
 __all__ = ["RegionCaption"]
 
 
-class RegionCaption(Task):
-    """RC; a structure is the text."""
+class RegionCaption(FreeText):
+    """RC."""
 
     name: ClassVar[str] = "region_caption"
     qa_types: ClassVar[tuple[str, ...]] = ("region_caption_gpt", "region_caption_gemini", "region_caption")
     max_new_tokens: ClassVar[int] = 128
-
-    def truth(self, sample: Sample) -> str | None:
-        """The reference text."""
-        return (sample.answer or "").strip() or None
-
-    def write(self, truth: Any) -> str:
-        """The text itself."""
-        return str(truth)
-
-    def parse(self, text: str, sample: Sample | None = None) -> Parsed:
-        """The stripped text; failed if empty."""
-        del sample
-        return free_text(text)

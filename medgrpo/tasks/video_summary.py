@@ -7,30 +7,16 @@ its own: summaries are scored by similarity to the reference and by a judge.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from medgrpo.tasks.base import Parsed, Task, free_text
-from medgrpo.types import Sample
+from medgrpo.tasks.base import FreeText
 
 __all__ = ["VideoSummary"]
 
 
-class VideoSummary(Task):
-    """VS; a structure is the text."""
+class VideoSummary(FreeText):
+    """VS."""
 
     name: ClassVar[str] = "video_summary"
     qa_types: ClassVar[tuple[str, ...]] = ("video_summary_gpt", "video_summary_gemini", "video_summary")
     max_new_tokens: ClassVar[int] = 256
-
-    def truth(self, sample: Sample) -> str | None:
-        """The reference text."""
-        return (sample.answer or "").strip() or None
-
-    def write(self, truth: Any) -> str:
-        """The text itself."""
-        return str(truth)
-
-    def parse(self, text: str, sample: Sample | None = None) -> Parsed:
-        """The stripped text; failed if empty."""
-        del sample
-        return free_text(text)
