@@ -48,6 +48,7 @@ def main(argv: Sequence[str] = ()) -> None:
             "--root",
             str(root),
             f"seed={seed}",
+            f"processes={2 if args.jobs == 1 else 1}",
             *args.overrides,
         ]
         with (root / "log.txt").open("w") as log:

@@ -73,9 +73,10 @@ if ! $VENV/bin/python -m uv --version > /dev/null 2>&1; then
 fi
 
 echo "setup: installing medgrpo[$EXTRAS]; the first time this downloads several GB"
+# Compiled here, once: where Python may not write byte code, every start would compile half of PyTorch again.
 install() {
   VIRTUAL_ENV=$PWD/$VENV $VENV/bin/python -m uv pip install --constraint constraints.txt \
-    --override overrides.txt --editable ".[$EXTRAS]" "$@"
+    --override overrides.txt --compile-bytecode --editable ".[$EXTRAS]" "$@"
 }
 # The first try shows its progress; the second, if one is needed, is read for the reason.
 install || { echo "setup: trying once more"; install 2> "$log" || explain "the packages cannot be installed"; }

@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, then report."""
     from medgrpo.compose import config_folder
-    from medgrpo.demo import demo_stages, read_plan, run_stages
+    from medgrpo.demo import available_cores, demo_stages, read_plan, run_stages
     from medgrpo.demo.report import write_report
 
     plan = read_plan(args.config or config_folder() / "demo" / "demo.yaml", args.overrides)
     args.root.mkdir(parents=True, exist_ok=True)
-    times = run_stages(demo_stages(plan, args.root), args.root)
+    processes = min(plan.processes, available_cores())
+    times = run_stages(demo_stages(plan, args.root), args.root, processes)
     print(write_report(args.root, times))
     return 0

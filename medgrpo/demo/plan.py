@@ -23,6 +23,7 @@ class DemoPlan:
         baseline_prompts: Prompts of each (dataset, task) that the statistics are measured on.
         baseline_samples: Sampled answers a prompt, for the statistics and for the rewards before and after.
         max_new_tokens: Longest answer.
+        processes: 2 evaluates beside the training where there is a second core; 1 uses one core.
         seed: Of the world's videos, the batches, the rollouts.
     """
 
@@ -34,6 +35,7 @@ class DemoPlan:
     baseline_prompts: int = 100
     baseline_samples: int = 4
     max_new_tokens: int = 96
+    processes: int = 2
     seed: int = 0
 
 

@@ -122,8 +122,13 @@ def _sampled_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _time_table(times: Sequence[StageTime]) -> str:
-    body = [[stage.title, f"{stage.seconds:.0f}", "done before" if stage.reused else ""] for stage in times]
-    body.append(["together", f"{sum(stage.seconds for stage in times):.0f}", ""])
+    notes = {(True, False): "done before", (True, True): "done before, beside", (False, True): "beside"}
+    body = [
+        [stage.title, f"{stage.seconds:.0f}", notes.get((stage.reused, stage.beside), "")] for stage in times
+    ]
+    body.append(
+        ["one after the other", f"{sum(stage.seconds for stage in times if not stage.beside):.0f}", ""]
+    )
     return grid(["stage", "seconds", ""], body)
 
 

@@ -1,4 +1,8 @@
-"""Runs stages one after the other, each a command that a user would type, and resumes between them."""
+"""Runs stages, each a command that a user would type, and resumes between them.
+
+The main lane runs one after the other. Stages marked ``beside`` only need what the main lane has made before
+them; with two processes they run one at a time on a second core while the main lane goes on.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,17 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medgrpo.errors import UserError
 
-__all__ = ["Stage", "StageTime", "run_stages"]
+__all__ = ["Stage", "StageTime", "available_cores", "run_stages"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Stage:
         arguments: Of ``python -m medgrpo``.
         produces: Files or folders that are there when it has succeeded.
         checkpoint: If this file exists when the stage starts, an interrupted run is continued from it.
+        beside: No stage of the main lane needs it: it may run while they do.
     """
 
     name: str
@@ -35,6 +43,7 @@ class Stage:
     arguments: tuple[str, ...]
     produces: tuple[Path, ...]
     checkpoint: Path | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,59 +54,198 @@ class StageTime:
     title: str
     seconds: float
     reused: bool
+    beside: bool = False
 
 
-def run_stages(stages: Sequence[Stage], root: Path) -> list[StageTime]:
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_stages(stages: Sequence[Stage], root: Path, processes: int = 1) -> list[StageTime]:
     """Run what has not been run with the same commands yet.
 
     A finished stage leaves ``root/stages/<name>.json`` with a hash of its command and of the config files
-    that it names; a stage is run again when its own, or that of a stage before it, has changed.
+    that it names; a stage is run again when its own, or that of a stage of the main lane before it, has
+    changed. The output of a stage that runs beside goes to ``root/logs/<name>.log``.
+
+    Args:
+        stages: In order.
+        root: Folder for markers and logs.
+        processes: 2 or more let stages marked ``beside`` run next to the main lane.
 
     Returns:
-        The time of each stage.
+        The time of each stage, in order.
 
     Raises:
         UserError: If a command fails; its own message has been printed.
     """
-    folder = root / "stages"
-    folder.mkdir(parents=True, exist_ok=True)
-    times: list[StageTime] = []
+    (root / "stages").mkdir(parents=True, exist_ok=True)
+    times: dict[str, StageTime] = {}
     chain = ""
-    for number, stage in enumerate(stages, start=1):
-        chain = hashlib.sha256(f"{chain}|{_recipe(stage)}".encode()).hexdigest()
-        marker = folder / f"{stage.name}.json"
-        attempt = folder / f"{stage.name}.started.json"
-        done = json.loads(marker.read_text()) if marker.is_file() else {}
-        head = f"[{number}/{len(stages)}] {stage.title}"
-        if done.get("chain") == chain and all(path.exists() for path in stage.produces):
-            print(f"{head}: done before ({done['seconds']:.0f} s)", flush=True)
-            times.append(StageTime(stage.name, stage.title, done["seconds"], reused=True))
-            continue
-        started = json.loads(attempt.read_text()) if attempt.is_file() else {}
-        resumed = started.get("chain") == chain
+    with _side_lane() as lane:
+        for number, stage in enumerate(stages, start=1):
+            own = hashlib.sha256(f"{chain}|{_recipe(stage)}".encode()).hexdigest()
+            chain = chain if stage.beside else own
+            head = f"[{number}/{len(stages)}] {stage.title}"
+            run = _Run(stage, own, root, head)
+            if (seconds := run.done_before()) is not None:
+                print(f"{head}: done before ({seconds:.0f} s)", flush=True)
+                times[stage.name] = StageTime(stage.name, stage.title, seconds, True, stage.beside)
+            elif stage.beside and processes > 1:
+                lane.start(run)
+            else:
+                times[stage.name] = run.execute()
+                lane.collect(times)
+        lane.finish(times)
+    return [times[stage.name] for stage in stages]
+
+
+@dataclass
+class _Run:
+    """One stage with the hash of all that it depends on."""
+
+    stage: Stage
+    chain: str
+    root: Path
+    head: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.root / "logs" / f"{self.stage.name}.log"
+
+    @property
+    def _marker(self) -> Path:
+        return self.root / "stages" / f"{self.stage.name}.json"
+
+    @property
+    def _attempt(self) -> Path:
+        return self.root / "stages" / f"{self.stage.name}.started.json"
+
+    def done_before(self) -> float | None:
+        """The seconds that it took when it was run with the same commands; None if it was not."""
+        done = json.loads(self._marker.read_text()) if self._marker.is_file() else {}
+        made = done.get("chain") == self.chain and all(path.exists() for path in self.stage.produces)
+        return float(done["seconds"]) if made else None
+
+    def execute(self, *, beside: bool = False) -> StageTime:
+        """Run the command to its end.
+
+        Raises:
+            UserError: If it fails or leaves out a file.
+        """
+        stage = self.stage
+        started = json.loads(self._attempt.read_text()) if self._attempt.is_file() else {}
+        resumed = started.get("chain") == self.chain
         arguments = list(stage.arguments)
         if resumed and stage.checkpoint is not None and stage.checkpoint.exists():
             arguments.append(f"--ckpt_path={stage.checkpoint}")
         earlier = started.get("seconds", 0.0) if resumed else 0.0
-        attempt.write_text(json.dumps({"chain": chain, "seconds": earlier}))
-        print(f"\n{head}\n$ medgrpo {shlex.join(arguments)}", flush=True)
+        self._attempt.write_text(json.dumps({"chain": self.chain, "seconds": earlier}))
+        where = f"\n(beside the next stages; its progress: {self.log})" if beside else ""
+        print(f"\n{self.head}\n$ medgrpo {shlex.join(arguments)}{where}", flush=True)
         begin = time.monotonic()
         try:
-            code = subprocess.call([sys.executable, "-m", "medgrpo", *arguments], env=_environment())
+            code = self._call([sys.executable, "-m", "medgrpo", *arguments], beside)
         finally:
             seconds = earlier + time.monotonic() - begin
-            attempt.write_text(json.dumps({"chain": chain, "seconds": seconds}))
+            self._attempt.write_text(json.dumps({"chain": self.chain, "seconds": seconds}))
         if code != 0:
+            said = f"; it said: {_last_line(self.log)} (all of it: {self.log})" if beside else ""
             raise UserError(
-                f"stage '{stage.name}' stopped with exit status {code}; start the demo again to continue it"
+                f"stage '{stage.name}' stopped with exit status {code}{said}; "
+                "start the demo again to continue it"
             )
         missing = [str(path) for path in stage.produces if not path.exists()]
         if missing:
             raise UserError(f"stage '{stage.name}' ended without writing {', '.join(missing)}")
-        marker.write_text(json.dumps({"chain": chain, "seconds": round(seconds, 1), "command": arguments}))
-        attempt.unlink()
-        times.append(StageTime(stage.name, stage.title, seconds, reused=False))
-    return times
+        self._marker.write_text(
+            json.dumps({"chain": self.chain, "seconds": round(seconds, 1), "command": arguments})
+        )
+        self._attempt.unlink()
+        return StageTime(stage.name, stage.title, seconds, False, stage.beside)
+
+    def _call(self, command: list[str], beside: bool) -> int:
+        if not beside:
+            return subprocess.call(command, env=_environment())
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=_environment(), stdout=log, stderr=log)
+            return self.process.wait()
+
+
+@dataclass
+class _SideLane:
+    """Stages that run one at a time next to the main lane."""
+
+    pool: ThreadPoolExecutor
+    waiting: list[tuple[_Run, Future[StageTime]]] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def start(self, run: _Run) -> None:
+        """Queue a stage."""
+
+        def execute() -> StageTime:
+            if self.stopped.is_set():
+                raise UserError(f"stage '{run.stage.name}' was not started, because another one stopped")
+            return run.execute(beside=True)
+
+        self.waiting.append((run, self.pool.submit(execute)))
+
+    def collect(self, times: dict[str, StageTime]) -> None:
+        """Take the results of what has ended, and the error of what has failed."""
+        for run, future in [pair for pair in self.waiting if pair[1].done()]:
+            self._take(run, future, times)
+
+    def finish(self, times: dict[str, StageTime]) -> None:
+        """Wait for the rest, showing its progress."""
+        for run, future in list(self.waiting):
+            shown = 0
+            while not future.done():
+                shown = _show(run.log, shown)
+                time.sleep(0.2)
+            self._take(run, future, times)
+
+    def _take(self, run: _Run, future: Future[StageTime], times: dict[str, StageTime]) -> None:
+        self.waiting.remove((run, future))
+        times[run.stage.name] = result = future.result()
+        print(f"\n{run.head}: done beside ({result.seconds:.0f} s)", flush=True)
+
+    def stop(self) -> None:
+        """End what runs and start nothing more."""
+        self.stopped.set()
+        for run, _ in self.waiting:
+            if run.process is not None and run.process.poll() is None:
+                run.process.terminate()
+
+
+@contextmanager
+def _side_lane() -> Iterator[_SideLane]:
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        lane = _SideLane(pool)
+        try:
+            yield lane
+        except BaseException:
+            lane.stop()
+            raise
+
+
+def _show(log: Path, shown: int) -> int:
+    """Print what a log has gained; how much of it has been shown."""
+    if not log.is_file():
+        return shown
+    with log.open("rb") as file:
+        file.seek(shown)
+        text = file.read()
+    sys.stdout.write(text.decode(errors="replace"))
+    sys.stdout.flush()
+    return shown + len(text)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
+    return next((line for line in reversed(lines) if line.strip()), "nothing")
 
 
 def _recipe(stage: Stage) -> str:

@@ -39,16 +39,20 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             name, title, tuple(arguments), (out / "hf" / "config.json",), out / "checkpoints" / "last.ckpt"
         )
 
-    def sample(name: str, title: str, model: Path, records: Path, out: Path, *extra: str) -> Stage:
+    def sample(
+        name: str, title: str, model: Path, records: Path, out: Path, *extra: str, beside: bool = False
+    ) -> Stage:
         arguments = (
             *("baseline", "--config", str(config_folder() / "grpo.yaml")),
             *("--model", str(model), "--records", str(records), "--out", str(out)),
             *("--prompts-per-pair", str(plan.baseline_prompts), "--samples", str(plan.baseline_samples)),
             *("--max-new-tokens", str(plan.max_new_tokens), "--seed", str(plan.seed), *extra),
         )
-        return Stage(name, title, arguments, (out,))
+        return Stage(name, title, arguments, (out,), beside=beside)
 
-    def evaluate(name: str, title: str, model: Path, *extra: str, records: Path = test) -> Stage:
+    def evaluate(
+        name: str, title: str, model: Path, *extra: str, records: Path = test, beside: bool = False
+    ) -> Stage:
         out = root / "evaluation" / f"{name}.json"
         predictions = root / "predictions" / f"{name}.json"
         arguments = (
@@ -57,7 +61,7 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             *("--max-new-tokens", str(plan.max_new_tokens)),
             *("--save-predictions", str(predictions), "--out", str(out), *extra),
         )
-        return Stage(f"evaluate-{name}", title, arguments, (out, predictions))
+        return Stage(f"evaluate-{name}", title, arguments, (out, predictions), beside=beside)
 
     return [
         Stage(
@@ -80,6 +84,19 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             ),
             sft,
         ),
+        evaluate("sft", "SFT on the test split", sft / "hf", beside=True),
+        evaluate(
+            "blind", "SFT over wrong videos: the blind baseline", sft / "hf", "--shuffle-videos", beside=True
+        ),
+        sample(
+            "sft-sampled",
+            "SFT, sampled answers",
+            sft / "hf",
+            test,
+            root / "evaluation" / "sft_sampled.json",
+            *RL_TASKS,
+            beside=True,
+        ),
         sample(
             "baseline",
             "reward statistics of the SFT model on the RL prompts",
@@ -88,16 +105,6 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             statistics,
             "--plots",
             str(root / "plots"),
-        ),
-        evaluate("blind", "SFT over wrong videos: the blind baseline", sft / "hf", "--shuffle-videos"),
-        evaluate("sft", "SFT on the test split", sft / "hf"),
-        sample(
-            "sft-sampled",
-            "SFT, sampled answers",
-            sft / "hf",
-            test,
-            root / "evaluation" / "sft_sampled.json",
-            *RL_TASKS,
         ),
         fit(
             "grpo",
@@ -113,7 +120,6 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             ),
             grpo,
         ),
-        evaluate("grpo", "GRPO on the test split", grpo / "hf"),
         sample(
             "grpo-sampled",
             "GRPO, sampled answers",
@@ -121,6 +127,10 @@ def demo_stages(plan: DemoPlan, root: Path) -> list[Stage]:
             test,
             root / "evaluation" / "grpo_sampled.json",
             *RL_TASKS,
+            beside=True,
         ),
-        evaluate("video-files", "GRPO on H.264 files", grpo / "hf", records=world / "test_mp4.json"),
+        evaluate(
+            "video-files", "GRPO on H.264 files", grpo / "hf", records=world / "test_mp4.json", beside=True
+        ),
+        evaluate("grpo", "GRPO on the test split", grpo / "hf"),
     ]

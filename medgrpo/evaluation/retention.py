@@ -14,7 +14,8 @@ import numpy as np
 from medgrpo.errors import UserError
 from medgrpo.evaluation.report import grid
 from medgrpo.evaluation.scores import Scores
-from medgrpo.evaluation.strict_rows import ScoredRow
+from medgrpo.evaluation.uncertainty import clusters, video_of
+from medgrpo.tasks.base import ScoredRow
 
 __all__ = ["Retention", "retention", "retention_table"]
 
@@ -81,7 +82,7 @@ def retention(
     rows = []
     for dataset, task in sorted(groups):
         members = groups[dataset, task]
-        videos = [a.sample.video_id for a, _ in members]
+        videos = [video_of(a.sample) for a, _ in members]
         scores = [(a.score, b.score) for a, b in members]
         known = [(x, y) for x, y in scores if x is not None and y is not None]
         if len(known) == len(scores):
@@ -101,7 +102,7 @@ def _compare(
     seed: int,
 ) -> Retention:
     values = np.asarray(pairs, dtype=np.float64)
-    _, cluster = np.unique(np.asarray(videos), return_inverse=True)
+    cluster = clusters(videos)
     sizes = np.bincount(cluster).astype(np.float64)
     sums = np.bincount(cluster, weights=values[:, 1] - values[:, 0])
     chosen = np.random.default_rng(seed).integers(len(sizes), size=(draws, len(sizes)))

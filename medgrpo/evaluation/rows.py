@@ -11,7 +11,7 @@ from medgrpo.tasks import canonical_task
 from medgrpo.tasks.text import as_number
 from medgrpo.types import Clip, Sample, sample_key
 
-__all__ = ["Prediction", "Record", "answers_of", "as_sample"]
+__all__ = ["Prediction", "Record", "answers_of", "as_sample", "truncations_of"]
 
 Record = Mapping[str, Any] | Sample
 Prediction = str | Mapping[str, Any]
@@ -34,6 +34,12 @@ def answers_of(records: Sequence[Record], predictions: Sequence[Prediction]) -> 
             "they are matched by position, so give one for each record, in order"
         )
     return [_answer(i, r, p) for i, (r, p) in enumerate(zip(records, predictions, strict=True))]
+
+
+def truncations_of(predictions: Sequence[Prediction]) -> list[bool | None]:
+    """Whether each answer says that it ran into the limit of its length; None where it says nothing."""
+    said = [p.get("truncated") if isinstance(p, Mapping) else None for p in predictions]
+    return [value if isinstance(value, bool) else None for value in said]
 
 
 def _answer(index: int, record: Record, prediction: Prediction) -> str:

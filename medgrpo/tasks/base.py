@@ -1,15 +1,17 @@
-"""What every task offers: truth, writer, parser and metric."""
+"""What every task offers: question, truth, writer, parser, metric and the quantities of many rows."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from medgrpo.errors import UserError
+from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.types import Sample
 
-__all__ = ["FreeText", "Parsed", "Status", "Task"]
+__all__ = ["FreeText", "Parsed", "ScoredRow", "Status", "Task"]
 
 Status = Literal["ok", "repaired", "failed", "free_text"]
 
@@ -35,12 +37,34 @@ class Parsed:
         return self.status in ("ok", "free_text")
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A sample with what the model answered and how it scored.
+
+    Attributes:
+        sample: The question.
+        parsed: The answer as read.
+        truth: The reference structure.
+        score: The strict metric in [0, 1]; for captions the similarity, None if it was not computed.
+        extra: Further numbers of the row, such as ``judge``; what scored them says what they mean.
+        truncated: Whether the answer ran into the limit of its length; None if nobody knows.
+    """
+
+    sample: Sample
+    parsed: Parsed
+    truth: Any
+    score: float | None
+    extra: Mapping[str, float] = field(default_factory=dict)
+    truncated: bool | None = None
+
+
 class Task(ABC):
     """One task of the benchmark. Instances hold no state.
 
     Attributes:
         name: Canonical name.
         qa_types: The benchmark's spellings of it.
+        forms: Ways to ask, with the fields that a question needs in braces.
         metric: Versioned name of the per-answer metric; None for free text, which only a similarity or a
             judge can score. The version rises whenever a value could change.
         metric_range: Bounds of the metric.
@@ -50,10 +74,20 @@ class Task(ABC):
 
     name: ClassVar[str]
     qa_types: ClassVar[tuple[str, ...]]
+    forms: ClassVar[tuple[str, ...]]
     metric: ClassVar[str | None] = None
     metric_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     max_new_tokens: ClassVar[int] = 256
     localisation: ClassVar[bool] = False
+
+    def question(self, variant: int = 0, **fields: str) -> str:
+        """The query of a question: what follows the sentences on persona and domain.
+
+        Args:
+            variant: Which of ``forms``.
+            fields: What the form names in braces.
+        """
+        return self.forms[variant].format(**fields)
 
     @abstractmethod
     def truth(self, sample: Sample) -> Any:
@@ -92,6 +126,15 @@ class Task(ABC):
         """The metric between a parsed structure and the truth, see :meth:`score`."""
         raise TypeError(f"{self.name} has no metric")
 
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """What is reported over rows beside mean score and validity: by default each extra's mean.
+
+        Args:
+            rows: At least one, all of this task.
+        """
+        names = [name for name in rows[0].extra if all(name in row.extra for row in rows)]
+        return [mean(name, [row.extra[name] for row in rows]) for name in names]
+
 
 class FreeText(Task):
     """A task whose structure is the text itself; similarity and a judge score it."""
@@ -109,3 +152,23 @@ class FreeText(Task):
         del sample
         stripped = text.strip()
         return Parsed(stripped, "free_text") if stripped else Parsed(None, "failed", ("empty answer",))
+
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """Mean similarity and judge score, and what the answers name that the references do not, or lack.
+
+        ``hallucinated_instruments`` is the share of instruments named in the answers that their reference
+        does not name, ``missed_instruments`` the share of those named in the references that the answer
+        lacks; the same for anatomy.
+        """
+        given = [q for q in super().quantities(rows) if ":" not in q.name]
+        counts = {
+            name: [row.extra[name] for row in rows]
+            for name in rows[0].extra
+            if ":" in name and all(name in row.extra for row in rows)
+        }
+        for name in sorted({name.split(":")[0] for name in counts}):
+            given += [
+                ratio(f"hallucinated_{name}", counts[f"{name}:unfounded"], counts[f"{name}:said"]),
+                ratio(f"missed_{name}", counts[f"{name}:unsaid"], counts[f"{name}:true"]),
+            ]
+        return given

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from medgrpo.tasks.base import Parsed, Task
+from medgrpo.tasks.grades import GradedTask
 from medgrpo.tasks.text import as_number, first_item
 from medgrpo.types import Sample
 
@@ -39,11 +39,20 @@ _FIND = {
 }
 
 
-class CvsAssessment(Task):
+class CvsAssessment(GradedTask):
     """CVS; a structure is a dictionary from criterion to score, without the criteria that are missing."""
 
     name: ClassVar[str] = "cvs_assessment"
     qa_types: ClassVar[tuple[str, ...]] = ("cvs_assessment",)
+    forms: ClassVar[tuple[str, ...]] = (
+        "Score the three criteria of the critical view of safety from 0 to 2.",
+        "Rate two structures, cystic plate and hepatocystic triangle from 0 to 2.",
+    )
+    names: ClassVar[tuple[str, ...]] = tuple(CRITERIA)
+    levels: ClassVar[tuple[int, ...]] = LEVELS
+    patterns: ClassVar[Mapping[str, re.Pattern[str]]] = _FIND
+    published: ClassVar[re.Pattern[str]] = _PUBLISHED
+    illegal: ClassVar[str] = "not 0, 1 or 2"
     metric: ClassVar[str | None] = "cvs_exact@1"
     max_new_tokens: ClassVar[int] = 64
 
@@ -64,30 +73,3 @@ class CvsAssessment(Task):
     def write(self, truth: Any) -> str:
         """``Two structures: 1, Cystic plate: 0, Hepatocystic triangle: 1``."""
         return ", ".join(f"{shown}: {truth[name]}" for name, shown in CRITERIA.items())
-
-    def parse(self, text: str, sample: Sample | None = None) -> Parsed:
-        """Criteria by name, whatever stands between them; the last of several mentions counts."""
-        del sample
-        value: dict[str, int] = {}
-        notes = []
-        for name, pattern in _FIND.items():
-            given = [m["value"] for m in pattern.finditer(text)]
-            legal = [int(v) for v in given if v.isdecimal() and int(v) in LEVELS]
-            if len(legal) < len(given):
-                notes.append(f"{name}: not 0, 1 or 2")
-            if len(set(legal)) > 1:
-                notes.append(f"{name}: given several times")
-            if legal:
-                value[name] = legal[-1]
-            else:
-                notes.append(f"{name} missing")
-        if not value:
-            return Parsed(None, "failed", tuple(notes))
-        if not _PUBLISHED.fullmatch(text):
-            notes.append("not the published form")
-        return Parsed(value, "repaired" if notes else "ok", tuple(dict.fromkeys(notes)))
-
-    def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
-        """Share of exact criteria."""
-        del sample
-        return sum(value.get(name) == truth.get(name, -1) for name in CRITERIA) / len(CRITERIA)

@@ -14,14 +14,16 @@ scored by similarity and judge.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from medgrpo.tasks import intervals
-from medgrpo.tasks.base import Parsed, Task
+from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.tasks.text import CLOCK_OR_SECONDS, SECONDS, UNIT, as_number, one_line, seconds, unify_dashes
 from medgrpo.types import Sample
 
-__all__ = ["THRESHOLDS", "DenseCaptioning"]
+__all__ = ["THRESHOLDS", "DenseCaptioning", "spans_of"]
 
 THRESHOLDS = (0.3, 0.5, 0.7)
 """IoU thresholds of the F1."""
@@ -44,6 +46,10 @@ class DenseCaptioning(Task):
         "dense_captioning_gpt",
         "dense_captioning_gemini",
         "dense_captioning",
+    )
+    forms: ClassVar[tuple[str, ...]] = (
+        "Describe the events with their times. Possible actions: {actions}.",
+        "List what happens and when. Possible actions: {actions}.",
     )
     metric: ClassVar[str | None] = "dvc_segment_f1@1"
     max_new_tokens: ClassVar[int] = 2048
@@ -88,9 +94,22 @@ class DenseCaptioning(Task):
 
     def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
         """Mean F1 over the thresholds, see the module's documentation."""
-        a = intervals.widened([(e["start"], e["end"]) for e in truth], sample.clip.fps)
-        b = intervals.widened([(e["start"], e["end"]) for e in value], sample.clip.fps)
+        a, b = spans_of(truth, sample), spans_of(value, sample)
         return sum(intervals.f1_at(a, b, t) for t in THRESHOLDS) / len(THRESHOLDS)
+
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """Mean F1 at each threshold, what was scored of the captions, and the share of right labels."""
+        sides = [(spans_of(r.truth, r.sample), spans_of(r.parsed.value or [], r.sample)) for r in rows]
+        timed = [mean(f"f1@{t}", [intervals.f1_at(a, b, t) for a, b in sides]) for t in THRESHOLDS]
+        true = [row.extra.get("labels:true", 0.0) for row in rows]
+        if any(true):
+            timed.append(ratio("label_accuracy", [row.extra.get("labels:right", 0.0) for row in rows], true))
+        return timed + [q for q in super().quantities(rows) if ":" not in q.name]
+
+
+def spans_of(events: Sequence[Mapping[str, Any]], sample: Sample) -> list[tuple[float, float]]:
+    """The spans of events in seconds, those of no length widened."""
+    return intervals.widened([(e["start"], e["end"]) for e in events], sample.clip.fps)
 
 
 def _joined(caption: str) -> bool:

@@ -20,7 +20,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from medgrpo.tasks.base import Parsed, Task
+from medgrpo.tasks.agreement import balanced_accuracy, macro_f1, majority_rate
+from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.quantities import Quantity, graded
 from medgrpo.types import Sample
 
 __all__ = ["NextAction", "closed_list", "inventory", "normalise"]
@@ -42,6 +44,12 @@ class NextAction(Task):
 
     name: ClassVar[str] = "next_action"
     qa_types: ClassVar[tuple[str, ...]] = ("next_action",)
+    forms: ClassVar[tuple[str, ...]] = (
+        "Which step comes next? Possible steps: {steps}.",
+        "What is the next step? Possible steps: {steps}.",
+        "The procedure is {procedure}. Which step comes next? Possible steps: {steps}.",
+        "The procedure is {procedure}. What is the next step? Possible steps: {steps}.",
+    )
     metric: ClassVar[str | None] = "nap_exact@1"
     max_new_tokens: ClassVar[int] = 48
 
@@ -73,6 +81,29 @@ class NextAction(Task):
             return 1.0
         label, _ = _find(value, closed_list(sample))
         return float(label is not None and normalise(label) == normalise(truth))
+
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """Macro-F1 and balanced accuracy over the true labels, the majority baseline, and what was scored.
+
+        A right answer counts as its label however it was written, a wrong one as whatever label was read.
+        """
+        truth = [normalise(row.truth) for row in rows]
+        codes = {label: k for k, label in enumerate(sorted(set(truth)))}
+        answers = [
+            codes[t] if row.score == 1.0 else codes.get(_read_label(row.parsed.value))
+            for t, row in zip(truth, rows, strict=True)
+        ]
+        measures = {
+            "macro_f1": macro_f1,
+            "balanced_accuracy": balanced_accuracy,
+            "majority": majority_rate,
+        }
+        grades = graded(measures, [[codes[t]] for t in truth], [[a] for a in answers], len(codes))
+        return grades + super().quantities(rows)
+
+
+def _read_label(value: Any) -> str:
+    return normalise(value) if isinstance(value, str) else ""
 
 
 def normalise(label: str) -> str:

@@ -19,4 +19,8 @@ class RegionCaption(FreeText):
 
     name: ClassVar[str] = "region_caption"
     qa_types: ClassVar[tuple[str, ...]] = ("region_caption_gpt", "region_caption_gemini", "region_caption")
+    forms: ClassVar[tuple[str, ...]] = (
+        "What does the instrument in the box at {start} seconds do from {start} to {end} seconds?",
+        "Describe the boxed instrument at {start} seconds, from {start} to {end} seconds.",
+    )
     max_new_tokens: ClassVar[int] = 128

@@ -12,14 +12,16 @@ of range is wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from medgrpo.tasks.base import Parsed, Task
+from medgrpo.tasks.base import ScoredRow
+from medgrpo.tasks.grades import GradedTask
+from medgrpo.tasks.quantities import Quantity, mean
 from medgrpo.tasks.text import as_number, first_item
 from medgrpo.types import Sample
 
-__all__ = ["ASPECTS", "LEVELS", "SkillAssessment"]
+__all__ = ["ASPECTS", "LEVELS", "SkillAssessment", "level_of"]
 
 ASPECTS = (
     "Respect for tissue",
@@ -56,11 +58,21 @@ _FIND: Mapping[str, re.Pattern[str]] = {
 }
 
 
-class SkillAssessment(Task):
+class SkillAssessment(GradedTask):
     """SA; a structure is a dictionary from aspect to rating, without the aspects that are missing."""
 
     name: ClassVar[str] = "skill_assessment"
     qa_types: ClassVar[tuple[str, ...]] = ("skill_assessment",)
+    forms: ClassVar[tuple[str, ...]] = (
+        "Rate the six aspects of skill from 1 to 5.",
+        "Assess the skill in six aspects, each from 1 to 5.",
+    )
+    names: ClassVar[tuple[str, ...]] = ASPECTS
+    levels: ClassVar[tuple[int, ...]] = LEVELS
+    patterns: ClassVar[Mapping[str, re.Pattern[str]]] = _FIND
+    bases: ClassVar[tuple[str | None, ...]] = (None, "5")
+    published: ClassVar[re.Pattern[str]] = _PUBLISHED
+    illegal: ClassVar[str] = "not 1 to 5 of 5"
     metric: ClassVar[str | None] = "skill_exact@1"
     max_new_tokens: ClassVar[int] = 128
 
@@ -81,31 +93,13 @@ class SkillAssessment(Task):
         """``Respect for tissue: 2/5, ...``, the six aspects in their order."""
         return ", ".join(f"{name}: {truth[name]}/5" for name in ASPECTS)
 
-    def parse(self, text: str, sample: Sample | None = None) -> Parsed:
-        """Aspects by name, whatever stands between them; the last of several mentions counts."""
-        del sample
-        value: dict[str, int] = {}
-        notes = []
-        for name, pattern in _FIND.items():
-            given = [(m["value"], m["base"]) for m in pattern.finditer(text)]
-            legal = [
-                int(v) for v, base in given if v.isdecimal() and int(v) in LEVELS and base in (None, "5")
-            ]
-            if len(legal) < len(given):
-                notes.append(f"{name}: not 1 to 5 of 5")
-            if len(set(legal)) > 1:
-                notes.append(f"{name}: given several times")
-            if legal:
-                value[name] = legal[-1]
-            else:
-                notes.append(f"{name} missing")
-        if not value:
-            return Parsed(None, "failed", tuple(notes))
-        if not _PUBLISHED.fullmatch(text):
-            notes.append("not the published form")
-        return Parsed(value, "repaired" if notes else "ok", tuple(dict.fromkeys(notes)))
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """Agreement, and the share of right levels, see :func:`level_of`."""
+        right = [bool(row.parsed.value) and level_of(row.parsed.value) == level_of(row.truth) for row in rows]
+        return [*super().quantities(rows), mean("level_accuracy", right)]
 
-    def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
-        """Share of exact aspects."""
-        del sample
-        return sum(value.get(name) == truth.get(name, 0) for name in ASPECTS) / len(ASPECTS)
+
+def level_of(grades: Mapping[str, int]) -> str:
+    """Novice to a mean rating of 2, intermediate to 3.5, else expert, as the leaderboard's scorer has it."""
+    average = sum(grades.values()) / len(grades)
+    return "novice" if average <= 2.0 else "intermediate" if average <= 3.5 else "expert"

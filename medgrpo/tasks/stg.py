@@ -18,11 +18,15 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from medgrpo.tasks import boxes
-from medgrpo.tasks.base import Parsed, Task
+from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.tasks.text import CLOCK_OR_SECONDS, SECONDS, UNIT, as_number, first_item, seconds, unify_dashes
 from medgrpo.types import Sample
 
-__all__ = ["SpatioTemporalGrounding", "assign_times", "requested_step"]
+__all__ = ["THRESHOLDS", "SpatioTemporalGrounding", "assign_times", "requested_step"]
+
+THRESHOLDS = (0.3, 0.5, 0.7)
+"""IoU thresholds of the success rates."""
 
 _NUMBER = r"[+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:e[+-]?[0-9]{1,2})?"
 _COMMA = r"(?:\s*[,;]\s*|\s+)"
@@ -46,6 +50,10 @@ class SpatioTemporalGrounding(Task):
 
     name: ClassVar[str] = "stg"
     qa_types: ClassVar[tuple[str, ...]] = ("stg",)
+    forms: ClassVar[tuple[str, ...]] = (
+        "Give the boxes of the {tool} every {step} seconds from {start} to {end} seconds.",
+        "Where is the {tool} every {step} seconds from {start} to {end} seconds?",
+    )
     metric: ClassVar[str | None] = "stg_viou@1"
     max_new_tokens: ClassVar[int] = 1024
     localisation: ClassVar[bool] = True
@@ -99,12 +107,38 @@ class SpatioTemporalGrounding(Task):
 
     def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
         """Strict vIoU, see the module's documentation."""
-        times = [e["time"] for e in truth]
-        nearest = assign_times(times, [e["time"] for e in value], requested_step(times, sample) / 2.0)
-        hits = (
-            boxes.iou(e["box"], value[j]["box"]) for e, j in zip(truth, nearest, strict=True) if j is not None
-        )
-        return sum(hits) / len(truth) if truth else 0.0
+        overlaps = _overlaps(truth, value, sample)
+        return sum(v for v in overlaps if v is not None) / len(truth) if truth else 0.0
+
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """When as well as where.
+
+        ``temporal_coverage`` is the share of true times that were answered, ``temporal_precision`` the share
+        of answered times that are true ones, ``viou`` the summed IoU over the union of both times (mean of
+        rows), ``success@t`` the share of true boxes answered with IoU of at least t.
+        """
+        overlaps = [_overlaps(row.truth, row.parsed.value or [], row.sample) for row in rows]
+        hits = [[v for v in values if v is not None] for values in overlaps]
+        matched = [len(values) for values in hits]
+        true = [len(values) for values in overlaps]
+        answered = [len(row.parsed.value or []) for row in rows]
+        union = [t + a - m for t, a, m in zip(true, answered, matched, strict=True)]
+        return [
+            ratio("temporal_coverage", matched, true),
+            ratio("temporal_precision", matched, answered),
+            mean("viou", [sum(values) / u if u else 1.0 for values, u in zip(hits, union, strict=True)]),
+            *(ratio(f"success@{t}", [sum(v >= t for v in vs) for vs in hits], true) for t in THRESHOLDS),
+        ]
+
+
+def _overlaps(truth: Any, value: Any, sample: Sample) -> list[float | None]:
+    """For each true box its IoU with the box answered for that time, None where there is none."""
+    times = [e["time"] for e in truth]
+    nearest = assign_times(times, [e["time"] for e in value], requested_step(times, sample) / 2.0)
+    return [
+        None if j is None else boxes.iou(e["box"], value[j]["box"])
+        for e, j in zip(truth, nearest, strict=True)
+    ]
 
 
 def requested_step(times: Sequence[float], sample: Sample) -> float:

@@ -14,14 +14,24 @@ cost; zero-length spans of either side are one sampling period long.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from medgrpo.tasks import intervals
-from medgrpo.tasks.base import Parsed, Task
+from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.tasks.text import CLOCK_OR_SECONDS, SECONDS, UNIT, as_number, seconds, unify_dashes
 from medgrpo.types import Sample
 
-__all__ = ["TemporalGrounding"]
+__all__ = ["BOARD_THRESHOLDS", "THRESHOLDS", "TemporalGrounding"]
+
+THRESHOLDS = (0.3, 0.5, 0.7)
+"""IoU thresholds of the F1."""
+
+BOARD_THRESHOLDS = (0.3, 0.5)
+"""Those of the leaderboard's columns."""
 
 _PUBLISHED = re.compile(rf"\s*{SECONDS}-{SECONDS}(?:, ?{SECONDS}-{SECONDS})*\s+seconds\.?\s*")
 _SPAN = re.compile(
@@ -39,6 +49,10 @@ class TemporalGrounding(Task):
 
     name: ClassVar[str] = "tal"
     qa_types: ClassVar[tuple[str, ...]] = ("tal",)
+    forms: ClassVar[tuple[str, ...]] = (
+        "When is {action} seen? Possible actions: {actions}.",
+        "Find every time span of {action}. Possible actions: {actions}.",
+    )
     metric: ClassVar[str | None] = "tal_set_miou@1"
     max_new_tokens: ClassVar[int] = 256
     localisation: ClassVar[bool] = True
@@ -93,6 +107,41 @@ class TemporalGrounding(Task):
         """Set-mIoU, see the module's documentation."""
         fps = sample.clip.fps
         return intervals.set_miou(intervals.widened(truth, fps), intervals.widened(value, fps))
+
+    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
+        """F1 over all spans (``f1@t``) and as a mean of rows (``row_f1@t``), mIoU, recall and covered time.
+
+        ``miou@t`` is set-mIoU in which pairs below t count 0, ``r1@t`` the share of the rows with one true
+        span whose first answered span reaches t, ``coverage_iou`` the IoU of the covered time.
+        """
+        sides = [
+            (intervals.widened(row.truth, fps), intervals.widened(row.parsed.value or [], fps))
+            for row in rows
+            for fps in (row.sample.clip.fps,)
+        ]
+        matrices = [intervals.iou_matrix(a, b) for a, b in sides]
+        spans = np.array([len(a) + len(b) for a, b in sides])
+        found: list[Quantity] = []
+        for t in THRESHOLDS:
+            hits = np.array([intervals.true_positives(m, t) for m in matrices])
+            found.append(ratio(f"f1@{t}", 2 * hits, spans))
+            found.append(mean(f"row_f1@{t}", np.where(spans > 0, 2 * hits / np.maximum(spans, 1), 1.0)))
+        for t in BOARD_THRESHOLDS:
+            found.append(mean(f"miou@{t}", [_miou_at(m, t) for m in matrices]))
+        single = np.array([len(a) == 1 for a, _ in sides], dtype=np.float64)
+        first = np.array([m[0, 0] if m.size else 0.0 for m in matrices])
+        for t in BOARD_THRESHOLDS:
+            found.append(ratio(f"r1@{t}", single * (first >= t), single))
+        found.append(mean("coverage_iou", [intervals.coverage_iou(a, b) for a, b in sides]))
+        return found
+
+
+def _miou_at(matrix: np.ndarray, threshold: float) -> float:
+    """Set-mIoU of a matrix of IoUs whose pairs below the threshold count 0; 1 if both sides are empty."""
+    if not max(matrix.shape):
+        return 1.0
+    matched = (matrix[i, j] for i, j in intervals.match(matrix))
+    return float(sum(v for v in matched if v >= threshold)) / max(matrix.shape)
 
 
 def _with_unit(text: str, found: list[re.Match[str]]) -> list[re.Match[str]]:

@@ -19,4 +19,5 @@ class VideoSummary(FreeText):
 
     name: ClassVar[str] = "video_summary"
     qa_types: ClassVar[tuple[str, ...]] = ("video_summary_gpt", "video_summary_gemini", "video_summary")
+    forms: ClassVar[tuple[str, ...]] = ("Summarise the clip.", "Give a short overview of the clip.")
     max_new_tokens: ClassVar[int] = 256

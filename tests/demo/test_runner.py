@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,3 +85,50 @@ def test_a_stage_that_writes_nothing_is_an_error(tmp_path: Path, calls: list[lis
         run_stages([Stage("a", "A", ("noop",), (tmp_path / "missing",))], tmp_path)
     assert not (tmp_path / "stages" / "a.json").exists()
     assert json.loads((tmp_path / "stages" / "a.started.json").read_text())["seconds"] >= 0
+
+
+class _Process:
+    """A command that ends when the main lane has run."""
+
+    def __init__(self, command: list[str], env: dict[str, str], stdout: Any, stderr: Any) -> None:
+        del env, stderr
+        self.command = command[3:]
+        stdout.write(b"working\nbecause of this\n")
+
+    def wait(self) -> int:
+        for argument in self.command:
+            if argument.startswith("/"):
+                Path(argument).write_text("x")
+        return 1 if "fail" in self.command else 0
+
+    def poll(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]) -> None:
+    monkeypatch.setattr(runner.subprocess, "Popen", _Process)
+
+
+@pytest.mark.usefixtures("beside")
+def test_stages_beside_leave_the_main_lane_alone(tmp_path: Path, calls: list[list[str]]) -> None:
+    def stages(*extra: str) -> list[Stage]:
+        side = replace(_stage(tmp_path, "b", *extra), beside=True)
+        return [_stage(tmp_path, "a"), side, _stage(tmp_path, "c")]
+
+    times = run_stages(stages(), tmp_path, processes=2)
+    assert [(t.name, t.beside) for t in times] == [("a", False), ("b", True), ("c", False)]
+    assert [call[1] for call in calls] == [str(tmp_path / "a"), str(tmp_path / "c")]
+    assert (tmp_path / "logs" / "b.log").read_text().startswith("working")
+    # A change of the stage beside runs it alone again; with one process it runs in its place.
+    again = run_stages(stages("more"), tmp_path, processes=1)
+    assert [t.reused for t in again] == [True, False, True]
+    assert calls[-1][1:] == [str(tmp_path / "b"), "more"]
+
+
+@pytest.mark.usefixtures("beside")
+def test_a_failure_beside_is_told_with_its_last_line(tmp_path: Path) -> None:
+    side = replace(_stage(tmp_path, "b", "fail"), beside=True)
+    with pytest.raises(UserError, match="'b' stopped with exit status 1; it said: because of this"):
+        run_stages([_stage(tmp_path, "a"), side, _stage(tmp_path, "c")], tmp_path, processes=2)
+    assert not (tmp_path / "stages" / "b.json").exists()

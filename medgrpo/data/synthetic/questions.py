@@ -17,6 +17,7 @@ from medgrpo.data.synthetic.assessments import CriteriaScene, SkillScene
 from medgrpo.data.synthetic.language import event_sentence, gerund, overview, region_sentence, seconds
 from medgrpo.data.synthetic.scenes import ProcedureScene, Scene
 from medgrpo.data.synthetic.sources import SourceSpec
+from medgrpo.tasks import TASKS
 
 __all__ = ["Question", "ask", "relative_to_canvas"]
 
@@ -69,8 +70,7 @@ def _tal(scene: Scene, variant: int, generator: np.random.Generator) -> Question
     verb = seen[(scene.seed + variant) % len(seen)]
     spans = [(a.start, a.end) for a in scene.actions if a.verb == verb]
     listed = [gerund(v) for v in scene.spec.verbs]
-    forms = ("When is {} seen?", "Find every time span of {}.")
-    query = f"{forms[variant].format(gerund(verb))} Possible actions: {', '.join(listed)}."
+    query = TASKS["tal"].question(variant, action=gerund(verb), actions=", ".join(listed))
     answer = ", ".join(f"{seconds(a)}-{seconds(b)}" for a, b in spans) + " seconds."
     truth = [
         {
@@ -98,10 +98,12 @@ def _stg(scene: Scene, variant: int, generator: np.random.Generator) -> Question
     first = int(generator.integers(0, len(times) - stride * (count - 1)))
     asked: list[float] = [float(t) for t in times[first : first + stride * (count - 1) + 1 : stride]]
     boxes = {seconds(t): relative_to_canvas(scene.spec, scene.tracks[k].box(t)) for t in asked}
-    forms = ("Give the boxes of the {} every {} seconds from {} to {} seconds.",
-             "Where is the {} every {} seconds from {} to {} seconds?")  # fmt: skip
-    query = forms[variant].format(
-        scene.actions[k].tool, seconds(float(stride * period)), seconds(asked[0]), seconds(asked[-1])
+    query = TASKS["stg"].question(
+        variant,
+        tool=scene.actions[k].tool,
+        step=seconds(float(stride * period)),
+        start=seconds(asked[0]),
+        end=seconds(asked[-1]),
     )
     answer = " ".join(f"{t} seconds: [{', '.join(map(str, box))}]" for t, box in boxes.items())
     truth = [{"bbox_dict": {t: list(box) for t, box in boxes.items()}}]
@@ -120,34 +122,33 @@ def _dense_captioning(scene: Scene, variant: int, generator: np.random.Generator
         for a in scene.actions
     ]
     listed = ", ".join(gerund(v) for v in scene.spec.verbs)
-    forms = ("Describe the events with their times.", "List what happens and when.")
+    query = TASKS["dense_captioning"].question(variant, actions=listed)
     answer = "\n".join(f"{seconds(e['start'])}-{seconds(e['end'])} seconds: {e['caption']}" for e in events)
     truth = [{"dc_segments": events}] if scene.spec.name == "NurViD" else [events]
-    text = _text(scene, f"{forms[variant]} Possible actions: {listed}.")
-    return Question(f"dense_captioning_{writer}", text, answer, truth)
+    return Question(f"dense_captioning_{writer}", _text(scene, query), answer, truth)
 
 
 def _next_action(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
     scene = _procedure(scene)
     spec = scene.spec
     index = scene.phases[-1][1]
-    forms = ("Which step comes next?", "What is the next step?")
+    ask_next = TASKS["next_action"].question
     if spec.next_steps is not None:
         procedure = spec.phases[index]
         steps, answer = spec.next_steps[procedure]
-        query = f"The procedure is {procedure}. {forms[variant]} Possible steps: {', '.join(steps)}."
+        query = ask_next(2 + variant, procedure=procedure, steps=", ".join(steps))
     else:
-        steps, answer = spec.phases, spec.phases[index + 1]
-        query = f"{forms[variant]} Possible steps: {', '.join(steps)}."
+        answer = spec.phases[index + 1]
+        query = ask_next(variant, steps=", ".join(spec.phases))
     return Question("next_action", _text(scene, query), answer, [{"next_action": answer}])
 
 
 def _video_summary(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
     scene = _procedure(scene)
     writer = scene.spec.writers[variant]
-    forms = ("Summarise the clip.", "Give a short overview of the clip.")
+    query = TASKS["video_summary"].question(variant)
     answer = overview(scene.spec, scene.actions, writer)
-    return Question(f"video_summary_{writer}", _text(scene, forms[variant]), answer, [{"summary": answer}])
+    return Question(f"video_summary_{writer}", _text(scene, query), answer, [{"summary": answer}])
 
 
 def _region_caption(scene: Scene, variant: int, generator: np.random.Generator) -> Question | None:
@@ -160,9 +161,7 @@ def _region_caption(scene: Scene, variant: int, generator: np.random.Generator) 
         return None
     k = open_to[(scene.seed + variant) % len(open_to)]
     action, time = scene.actions[k], float(windows[k][0])
-    forms = ("What does the instrument in the box at {0} seconds do from {0} to {1} seconds?",
-             "Describe the boxed instrument at {0} seconds, from {0} to {1} seconds.")  # fmt: skip
-    query = forms[variant].format(seconds(time), seconds(action.end))
+    query = TASKS["region_caption"].question(variant, start=seconds(time), end=seconds(action.end))
     answer = region_sentence(action, writer)
     return Question(
         qa_type=f"region_caption_{writer}",
@@ -178,23 +177,19 @@ def _cvs(scene: Scene, variant: int, generator: np.random.Generator) -> Question
     if not isinstance(scene, CriteriaScene):
         raise TypeError(f"{scene.spec.name} shows no criteria of safety")
     a, b, c = scene.levels
-    forms = ("Score the three criteria of the critical view of safety from 0 to 2.",
-             "Rate two structures, cystic plate and hepatocystic triangle from 0 to 2.")  # fmt: skip
+    query = TASKS["cvs_assessment"].question(variant)
     truth = [{"cvs_scores": {"two_structures": a, "cystic_plate": b, "hepatocystic_triangle": c}}]
     answer = f"Two structures: {a}, Cystic plate: {b}, Hepatocystic triangle: {c}"
-    return Question("cvs_assessment", _text(scene, forms[variant]), answer, truth)
+    return Question("cvs_assessment", _text(scene, query), answer, truth)
 
 
 def _skill(scene: Scene, variant: int, generator: np.random.Generator) -> Question:
     if not isinstance(scene, SkillScene):
         raise TypeError(f"{scene.spec.name} shows no skill")
-    forms = (
-        "Rate the six aspects of skill from 1 to 5.",
-        "Assess the skill in six aspects, each from 1 to 5.",
-    )
+    query = TASKS["skill_assessment"].question(variant)
     answer = ", ".join(f"{aspect}: {value}/5" for aspect, value in scene.skill.items())
     truth = [{"skill_level": scene.level, "skill_scores": dict(scene.skill)}]
-    return Question("skill_assessment", _text(scene, forms[variant]), answer, truth)
+    return Question("skill_assessment", _text(scene, query), answer, truth)
 
 
 _ASKERS: dict[str, Callable[[Scene, int, np.random.Generator], Question | None]] = {

@@ -127,6 +127,9 @@ _COPESD = SourceSpec(
         "stabilize flap with forceps",
     ),
     duration=(12, 16),
+    # Few and long actions: the easy source, on which half of the clip is a fair guess.
+    actions=(1, 2),
+    action_seconds=(6, 10),
     tool_size=(0.34, 0.46),
     scenery="scope",
 )

@@ -24,7 +24,7 @@ from medgrpo.errors import UserError
 
 __all__ = ["MP4_RATE", "WORLD_VERSION", "write_world"]
 
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 """Changes whenever the same seed gives another world."""
 MP4_RATE = 8
 """Frames a second of the video files; the listed frames of every source are among them."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from medgrpo.evaluation.official.rows import OfficialRow, TaskResult
+from medgrpo.types import Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,11 @@ class CaptionPair:
     def of(cls, row: OfficialRow, reference: str, candidate: str) -> CaptionPair:
         """A pair of a row's question."""
         return cls(row.question, reference, candidate, row.source, row.qa_type)
+
+    @classmethod
+    def of_sample(cls, sample: Sample, reference: str, candidate: str) -> CaptionPair:
+        """A pair of a sample's question."""
+        return cls(sample.question, reference, candidate, sample.dataset, sample.qa_type)
 
 
 CaptionJudge = Callable[[Sequence[CaptionPair]], Sequence[Mapping[str, float] | None]]

@@ -183,13 +183,10 @@ class LexiconJudge(Judge):
     def _overlap(self, ref: Set[str], can: Set[str]) -> _Overlap:
         if not ref or not can:
             return _Overlap(float(not ref and not can), (), tuple(sorted(ref)), tuple(sorted(can)))
-        kinds = self.vocabulary.kinds
+        related = self.vocabulary.related
 
         def credit(term: str, others: Set[str]) -> float:
-            if term in others:
-                return 1.0
-            related = any(k in others for k in kinds(term)) or any(term in kinds(o) for o in others)
-            return 0.5 if related else 0.0
+            return 1.0 if term in others else 0.5 if related(term, others) else 0.0
 
         recall = {term: credit(term, can) for term in ref}
         precision = {term: credit(term, ref) for term in can}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -98,6 +98,12 @@ class Vocabulary:
             concept = self.broader[concept]
             chain.append(concept)
         return tuple(chain)
+
+    def related(self, concept: str, others: Set[str]) -> bool:
+        """Whether others hold a concept, or a broader or narrower one."""
+        if concept in others or any(kind in others for kind in self.kinds(concept)):
+            return True
+        return any(concept in self.kinds(other) for other in others)
 
     def read(self, text: str) -> Reading:
         """Find the concepts of a text."""
