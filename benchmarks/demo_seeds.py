@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import medgrpo
-from medgrpo.evaluation.report import grid
+from medgrpo.evaluation.tables import grid
 
 __all__ = ["aggregate", "main", "table"]
 

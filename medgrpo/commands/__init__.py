@@ -19,5 +19,8 @@ COMMANDS = {
     "tiny-base": "medgrpo.commands.tiny_base",
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",
+    "submit": "medgrpo.commands.submit",
+    "compare": "medgrpo.commands.compare",
+    "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
 }

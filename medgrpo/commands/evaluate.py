@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Read or make predictions, score them, write the scores and print the tables."""
     from medgrpo.evaluation import evaluate
     from medgrpo.evaluation.judging import named_judge
-    from medgrpo.evaluation.report import board_table, comparison_table
+    from medgrpo.evaluation.tables import board_table, comparison_table
 
     _check(args)
     records: list[Any]

@@ -11,9 +11,9 @@ from typing import Any
 from medgrpo.demo.runner import StageTime
 from medgrpo.evaluation import evaluate
 from medgrpo.evaluation.judging import named_judge
-from medgrpo.evaluation.report import board_by_dataset_table, board_table, comparison_table, grid
-from medgrpo.evaluation.retention import retention, retention_table
+from medgrpo.evaluation.paired import difference_table, paired_differences
 from medgrpo.evaluation.scores import Scores
+from medgrpo.evaluation.tables import board_by_dataset_table, board_table, comparison_table, grid
 from medgrpo.rewards.statistics import Statistics
 
 __all__ = ["SETS", "TRAINED", "write_report"]
@@ -45,7 +45,7 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
         predictions = json.loads((root / "predictions" / f"{name}.json").read_text())
         strict[title] = evaluate(samples, predictions, "strict", judge)
         official[title] = evaluate(samples, predictions, "official", judge)
-    kept = retention(strict["SFT"], strict["GRPO"], TRAINED)
+    kept = paired_differences(strict["SFT"], strict["GRPO"], quantities=("score", "validity"), skip=TRAINED)
     sampled = _sampled(root)
     lost = [row for row in kept if row.verdict == "lost"]
     verdict = (
@@ -64,7 +64,7 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
             "Sampled answers at temperature 1 on the test split, mean raw reward of the trained pairs",
             _sampled_table(sampled),
         ),
-        ("Retention: tasks outside the RL mix, SFT against GRPO", f"{retention_table(kept)}\n{verdict}"),
+        ("Retention: tasks outside the RL mix, SFT against GRPO", f"{difference_table(kept)}\n{verdict}"),
         ("Time of each stage", _time_table(times)),
         ("What was made", _paths(root)),
     ]

@@ -11,7 +11,7 @@ from medgrpo.tasks import canonical_task
 from medgrpo.tasks.text import as_number
 from medgrpo.types import Clip, Sample, sample_key
 
-__all__ = ["Prediction", "Record", "answers_of", "as_sample", "truncations_of"]
+__all__ = ["Prediction", "Record", "answer_problem", "answers_of", "as_sample", "truncations_of"]
 
 Record = Mapping[str, Any] | Sample
 Prediction = str | Mapping[str, Any]
@@ -42,26 +42,33 @@ def truncations_of(predictions: Sequence[Prediction]) -> list[bool | None]:
     return [value if isinstance(value, bool) else None for value in said]
 
 
-def _answer(index: int, record: Record, prediction: Prediction) -> str:
+def answer_problem(record: Record, prediction: Any) -> tuple[str, str] | None:
+    """Why a prediction cannot be scored against a record: field and problem; None if it can."""
     if isinstance(prediction, str):
-        return prediction
+        return None
     if not isinstance(prediction, Mapping):
-        raise UserError(f"predictions row {index}: expected a string or an object, got {_kind(prediction)}")
+        return "", f"expected a string or an object, got {_kind(prediction)}"
     if "prediction" not in prediction:
-        raise UserError(f'predictions row {index}: field "prediction" is missing')
+        return "prediction", "is missing"
     text = prediction["prediction"]
     if not isinstance(text, str):
-        raise UserError(
-            f'predictions row {index}: field "prediction" must be a string, got {_kind(text)}; '
-            "write an empty string for a row without an answer"
+        return (
+            "prediction",
+            f"must be a string, got {_kind(text)}; write an empty string for a row without an answer",
         )
     for name in ("id", "qa_type"):
         given, wanted = prediction.get(name), _field(record, name)
         if given is not None and wanted is not None and given != wanted:
-            raise UserError(
-                f'predictions row {index}: field "{name}" is {given!r}, the record has {wanted!r}'
-            )
-    return text
+            return name, f"is {given!r}, the record has {wanted!r}"
+    return None
+
+
+def _answer(index: int, record: Record, prediction: Prediction) -> str:
+    problem = answer_problem(record, prediction)
+    if problem is not None:
+        field, what = problem
+        raise UserError(f"predictions row {index}: " + (f'field "{field}" {what}' if field else what))
+    return prediction if isinstance(prediction, str) else prediction["prediction"]
 
 
 def _field(record: Record, name: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from medgrpo.errors import UserError
 from medgrpo.evaluation.uncertainty import video_of
+from medgrpo.services.files import read_json, write_whole
 from medgrpo.tasks.base import ScoredRow
 from medgrpo.types import Sample
 
@@ -88,11 +89,12 @@ class Scores:
         }
 
     def write(self, path: str | Path) -> None:
-        """Write ``scores.json``."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(_without_nan(self.to_dict()), indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        """Write ``scores.json``.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        write_whole(path, json.dumps(_without_nan(self.to_dict()), indent=1) + "\n")
 
 
 def _without_nan(value: Any) -> Any:
@@ -110,8 +112,8 @@ def read_scores(path: str | Path) -> Scores:
     Raises:
         UserError: If the file is missing, no JSON, or lacks a field.
     """
+    content = read_json(path, "a scores file")
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
         return Scores(
             protocol=content["protocol"],
             board={name: math.nan if value == "nan" else value for name, value in content["board"].items()},
@@ -122,10 +124,6 @@ def read_scores(path: str | Path) -> Scores:
             names=RowNames(**content.get("rows", {})),
             judged=content.get("judged", ()),
         )
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
     except KeyError as error:
         raise UserError(f"{path}: not a scores file: field {error} is missing") from None
     except (TypeError, AttributeError):

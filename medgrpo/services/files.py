@@ -1,0 +1,63 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from medgrpo.errors import UserError
+
+__all__ = ["read_json", "write_whole"]
+
+
+def write_whole(path: str | Path, content: str | bytes) -> Path:
+    """Write a file so that a reader sees the old content or all of the new; folders are made.
+
+    Raises:
+        UserError: If it cannot be written, for example because the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def read_json(path: str | Path, what: str) -> Any:
+    """The content of a JSON file, with or without a byte order mark.
+
+    Args:
+        path: The file.
+        what: What it should be, for messages: ``a scores file``.
+
+    Raises:
+        UserError: If it is missing, not UTF-8 or no JSON; line and column are named.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); expected {what}") from None
+    except json.JSONDecodeError as error:
+        end = " (the file ends there: is it complete?)" if error.pos >= len(error.doc.rstrip()) else ""
+        raise UserError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}{end}"
+        ) from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; expected {what}") from None
