@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import uuid
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def build_index(records: str | Path, *, progress: bool = False) -> pa.Table:
     size = records.stat().st_size if records.is_file() else 0
     clips: dict[bytes, int] = {}
     batches = []
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    entries: list[tuple[Any, ...]] = []
     with tqdm(
         total=size,
         desc=f"index {records.name}",
@@ -158,12 +159,13 @@ def build_index(records: str | Path, *, progress: bool = False) -> pa.Table:
     ) as bar:
         for raw, fields in _checked(records):
             number = clips.setdefault(_clip_digest(fields), len(clips))
-            for name, value in _entry(raw, fields, number).items():
-                columns[name].append(value)
-            if len(columns["key"]) == ROWS_PER_BATCH:
-                batches.append(_batch(columns))
+            entries.append(_entry(raw, fields, number))
+            if len(entries) == ROWS_PER_BATCH:
+                batches.append(_batch(entries))
+            if raw.row % 1000 == 0:
                 bar.update(raw.offset - bar.n)
-    batches.append(_batch(columns))
+        bar.update(size - bar.n)
+    batches.append(_batch(entries))
     return pa.Table.from_batches(batches, SCHEMA).unify_dictionaries().combine_chunks()
 
 
@@ -207,35 +209,36 @@ def _checked(records: Path) -> Iterator[tuple[RawRow, RowFields]]:
             raise UserError(f"{records}: row {raw.row}: {error}") from None
 
 
-def _entry(raw: RawRow, fields: RowFields, clip: int) -> dict[str, Any]:
-    return {
-        "offset": raw.offset,
-        "length": raw.length,
-        "key": fields.key,
-        "id": fields.id,
-        "qa_type": fields.qa_type,
-        "task": fields.task,
-        "dataset": fields.dataset,
-        "video_id": fields.video_id,
-        "clip": clip,
-        "has_answer": fields.answer is not None,
-        "has_truth": raw.value.get("struc_info") is not None,
-    }
+def _entry(raw: RawRow, fields: RowFields, clip: int) -> tuple[Any, ...]:
+    """A row of the index, in the order of its columns."""
+    return (
+        raw.offset,
+        raw.length,
+        fields.key,
+        fields.id,
+        fields.qa_type,
+        fields.task,
+        fields.dataset,
+        fields.video_id,
+        clip,
+        fields.answer is not None,
+        raw.value.get("struc_info") is not None,
+    )
 
 
 def _clip_digest(fields: RowFields) -> bytes:
     """16 bytes that stand for a clip, so that an index need not hold the names of all frames."""
     digest = hashlib.blake2b("\0".join(fields.files).encode(), digest_size=16)
-    others = (fields.is_video, list(fields.frame_ids), fields.fps, fields.start, fields.end)
-    digest.update(repr(others).encode())
+    digest.update(repr((fields.is_video, fields.fps, fields.start, fields.end)).encode())
+    digest.update(array("q", fields.frame_ids).tobytes())
     return digest.digest()
 
 
-def _batch(columns: dict[str, list[Any]]) -> pa.RecordBatch:
-    """Columns as Arrow data; the lists are emptied."""
-    arrays = [pa.array(columns[entry.name], entry.type) for entry in SCHEMA]
-    for values in columns.values():
-        values.clear()
+def _batch(entries: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Rows as Arrow data; the list is emptied."""
+    columns = list(zip(*entries, strict=True)) or [()] * len(SCHEMA)
+    arrays = [pa.array(values, entry.type) for values, entry in zip(columns, SCHEMA, strict=True)]
+    entries.clear()
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 

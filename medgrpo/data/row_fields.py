@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -238,8 +237,8 @@ def _files(record: Mapping[str, Any]) -> tuple[Sequence[str], bool]:
     names = [video] if is_file else video
     if not isinstance(names, list) or not video:
         raise FieldError("video", f"expected a list of frame files or a video file, found {describe(video)}")
-    wrong = [i for i, name in enumerate(names) if not isinstance(name, str) or not name]
-    if wrong:
+    if set(map(type, names)) != {str} or not all(names):
+        wrong = [i for i, name in enumerate(names) if not isinstance(name, str) or not name]
         more = f" (and {len(wrong) - 1} more such entries)" if len(wrong) > 1 else ""
         first = f"entry {wrong[0]}: expected a file name, found {describe(names[wrong[0]])}"
         raise FieldError("video", first + more)
@@ -259,11 +258,11 @@ def _frame_ids(record: Mapping[str, Any], count: int | None) -> Sequence[int]:
     ids = record.get(field)
     if ids is None:
         return range(count or 0)
-    if not isinstance(ids, list) or not all(type(i) is int for i in ids):
+    if not isinstance(ids, list) or not {int}.issuperset(map(type, ids)):
         raise FieldError(field, f"expected a list of whole numbers, found {describe(ids)}")
     if count is not None and len(ids) != count:
         raise FieldError(field, f"has {len(ids)} entries, 'video' has {count}")
-    if any(b < a for a, b in pairwise(ids)):
+    if ids != sorted(ids):
         raise FieldError(field, "the frame ids go backwards")
     if ids and not -MAX_FRAME_ID < ids[0] <= ids[-1] < MAX_FRAME_ID:
         raise FieldError(field, "an id is too large for a frame number")
