@@ -33,8 +33,9 @@ class RawRow(NamedTuple):
         line: Where it starts, from 1.
         offset: Bytes before it in the file, a byte order mark included.
         length: Bytes of it, those of exactly one JSON value.
-        value: What it holds; None if there is a problem.
+        value: What it holds.
         problem: Why it is no record; None if it is a JSON object.
+        is_json: Whether it is JSON at all.
     """
 
     row: int
@@ -43,6 +44,7 @@ class RawRow(NamedTuple):
     length: int
     value: Any
     problem: str | None = None
+    is_json: bool = True
 
 
 class _BrokenError(Exception):
@@ -74,7 +76,7 @@ def scan_rows(path: str | Path, *, tolerant: bool = False, block: int = BLOCK) -
                     problem = f"expected an object, found {describe(row.value)}"
                     if not tolerant:
                         raise UserError(f"{path}: row {row.row}: {problem}")
-                    row = row._replace(value=None, problem=problem)
+                    row = row._replace(problem=problem)
                 yield row
     except FileNotFoundError:
         raise UserError(f"{path}: no such records file") from None
@@ -123,7 +125,7 @@ def _lines(file: BinaryIO, start: int, path: Path, tolerant: bool) -> Iterator[R
                 problem = f"not valid records: line {number}: {_unusual(error)}"
             if problem is not None and not tolerant:
                 raise UserError(f"{path}: {problem}")
-            yield RawRow(row, number, begin, len(stripped), value, problem)
+            yield RawRow(row, number, begin, len(stripped), value, problem, problem is None)
             row += 1
         offset += len(line)
 

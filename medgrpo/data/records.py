@@ -22,7 +22,7 @@ from medgrpo.data.extents import frame_times
 from medgrpo.data.fields import FieldError
 from medgrpo.data.json_rows import scan_rows
 from medgrpo.data.media import MediaPaths
-from medgrpo.data.row_fields import RowFields, field_defects, read_fields
+from medgrpo.data.row_fields import RowFields, inspect_fields, read_fields
 from medgrpo.data.truths import truth_defects
 from medgrpo.errors import UserError
 from medgrpo.types import Canvas, Clip, Region, Sample
@@ -168,10 +168,8 @@ def defects_of(record: Mapping[str, Any]) -> list[FieldError]:
     A field is named once. A wrong truth does not keep a row from being read, because tasks then take the
     reference from the answer's text.
     """
-    defects = field_defects(record)
-    if not any(defect.field == "qa_type" for defect in defects):
-        defects += truth_defects(record["qa_type"], record.get("struc_info"))
-    return defects
+    fields, defects = inspect_fields(record)
+    return defects + (truth_defects(fields.task, record.get("struc_info")) if fields.task else [])
 
 
 def _clip(fields: RowFields, media: MediaPaths) -> Clip:

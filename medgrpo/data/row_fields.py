@@ -1,7 +1,7 @@
 """What one row of a records file says, checked field by field, before any path is built.
 
-Every check names its field. Reading stops at the first defect (:func:`read_fields`); checking goes on and
-finds the others (:func:`field_defects`).
+Every check names its field. Reading stops at the first defect (:func:`read_fields`); inspecting goes on and
+finds the others (:func:`inspect_fields`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from medgrpo.errors import UserError
 from medgrpo.tasks import canonical_task
 from medgrpo.types import Box, sample_key
 
-__all__ = ["RowFields", "field_defects", "read_fields"]
+__all__ = ["RowFields", "inspect_fields", "read_fields"]
 
 VIDEO_MARKER = "<video>"
 MAX_FRAME_ID = 2**53
@@ -89,11 +89,15 @@ def read_fields(record: Mapping[str, Any]) -> RowFields:
     return _Checks().read(record)
 
 
-def field_defects(record: Mapping[str, Any]) -> list[FieldError]:
-    """Every field of a row that cannot be read, each once: at its first defect, none inside another."""
+def inspect_fields(record: Mapping[str, Any]) -> tuple[RowFields, list[FieldError]]:
+    """Check all of a row.
+
+    Returns:
+        The fields, with stand-ins for those with a defect, and the defects: each field once, at its first
+        defect, and none inside another.
+    """
     checks = _Checks(keep=True)
-    checks.read(record)
-    return checks.defects
+    return checks.read(record), checks.defects
 
 
 class _Checks:
@@ -127,7 +131,7 @@ class _Checks:
             return default
 
     def read(self, record: Mapping[str, Any]) -> RowFields:
-        """All checks of a row; after a defect the result is of no use."""
+        """All checks of a row."""
         row_id = self.attempt("", required_text, record, "id")
         qa_type = self.attempt("", required_text, record, "qa_type")
         task = self.attempt("", _task, qa_type) if qa_type else ""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from medgrpo.data.fields import FieldError, describe
-from medgrpo.tasks import canonical_task
 from medgrpo.tasks.boxes import proper
 from medgrpo.tasks.cvs import CRITERIA
 from medgrpo.tasks.text import as_number
@@ -21,14 +20,14 @@ Problems = Iterator[tuple[str, str]]
 """Pairs of a field below ``struc_info`` (empty for itself) and what is wrong with it."""
 
 
-def truth_defects(qa_type: str, truth: Any) -> list[FieldError]:
+def truth_defects(task: str, truth: Any) -> list[FieldError]:
     """What is wrong with a row's ``struc_info``, each field once, at its first defect.
 
     Args:
-        qa_type: A known task.
+        task: Canonical name.
         truth: As loaded from JSON.
     """
-    check = _CHECKS.get(canonical_task(qa_type))
+    check = _CHECKS.get(task)
     if check is None or not (truth or isinstance(truth, bool | int | float)):
         return []
     if not isinstance(truth, list | dict):
