@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "medgrpo.commands.demo",
     "synthesize": "medgrpo.commands.synthesize",
     "tiny-base": "medgrpo.commands.tiny_base",
+    "check": "medgrpo.commands.check",
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",
     "submit": "medgrpo.commands.submit",

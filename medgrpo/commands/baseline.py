@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.errors import UserError
-from medgrpo.types import PairKey, Sample
+from medgrpo.types import PairKey
 
 __all__ = ["add_arguments", "run", "spread_over_pairs"]
 
@@ -47,25 +48,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: each task's own limit)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default %(default)s)")
+    add_media_options(parser)
     parser.add_argument("--plots", type=Path, help="folder for a plot of each metric's distributions")
 
 
 def run(args: argparse.Namespace) -> int:
     """Sample, score, summarise, write."""
-    from medgrpo.data.records import read_records
+    import numpy as np
+
+    from medgrpo.data.lazy_records import open_records
     from medgrpo.evaluation.runner import predict
     from medgrpo.rewards.statistics import Provenance, Statistics
     from medgrpo.tasks import canonical_task
 
     reward = reward_of(args.config)
     tasks = {canonical_task(task) for task in args.tasks} if args.tasks else reward.tasks
-    samples = [s for s in read_records(args.records) if s.task in tasks & reward.tasks]
-    unanswered = next((s for s in samples if s.answer is None and s.truth is None), None)
-    if unanswered is not None:
+    records = open_records(args.records, **media_options(args)).where(tasks=tasks & reward.tasks)
+    unknown = np.flatnonzero(~(records.answered | records.has_truth))
+    if len(unknown):
         raise UserError(
-            f"{args.records}: row {unanswered.row}: no answer; statistics need them, the test split has none"
+            f"{args.records}: row {records.rows[unknown[0]]}: no answer; statistics need them, "
+            "the test split has none"
         )
-    samples = spread_over_pairs(samples, args.prompts_per_pair)
+    samples = list(records.select(spread_over_pairs(records.pairs, args.prompts_per_pair)))
     if not samples:
         raise UserError(f"{args.records}: no row of the tasks {', '.join(sorted(tasks))}")
     texts = predict(
@@ -83,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     names = {name for metrics in raw for name in metrics}
     provenance = Provenance(
         checkpoint=_weights_hash(args.model),
-        records_hash=hashlib.sha256(args.records.read_bytes()).hexdigest(),
+        records_hash=_file_hash(args.records),
         temperature=args.temperature,
         samples_per_prompt=args.samples,
         seed=args.seed,
@@ -103,14 +108,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def spread_over_pairs(samples: Sequence[Sample], prompts_per_pair: int) -> list[Sample]:
-    """At most so many questions of each (dataset, task), evenly spread over the file."""
-    pairs: dict[PairKey, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        pairs[sample.pair].append(sample)
-    chosen: list[Sample] = []
-    for pair in sorted(pairs):
-        rows = pairs[pair]
+def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[int]:
+    """The rows of at most so many questions of each (dataset, task), evenly spread over the file.
+
+    Args:
+        pairs: (dataset, task) of each row.
+        prompts_per_pair: Questions of each pair.
+    """
+    rows_of: dict[PairKey, list[int]] = defaultdict(list)
+    for row, pair in enumerate(pairs):
+        rows_of[pair].append(row)
+    chosen: list[int] = []
+    for pair in sorted(rows_of):
+        rows = rows_of[pair]
         count = min(prompts_per_pair, len(rows))
         chosen += [rows[i * len(rows) // count] for i in range(count)]
     return chosen
@@ -141,6 +151,12 @@ def reward_of(configs: Sequence[str]) -> Any:
         )
     ).reward
     return CompositeReward(reward.components, IdentityNormalizer())
+
+
+def _file_hash(path: Path) -> str:
+    """sha256 of a file, however large."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weights_hash(model: Path) -> str:

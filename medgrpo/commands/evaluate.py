@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.errors import UserError
 from medgrpo.types import PairKey, Sample
 
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="use at most this many rows of each (dataset, task), always the same ones; default: all",
     )
+    add_media_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,11 +67,12 @@ def run(args: argparse.Namespace) -> int:
     from medgrpo.evaluation.tables import board_table, comparison_table
 
     _check(args)
-    records: list[Any]
+    records: Sequence[Any]
     if args.model is None:
         records, predictions = _records(args), read_predictions(args.predictions)
         source = str(args.predictions)
-        records = [record for record in records for _ in range(args.samples)]
+        if args.samples > 1:
+            records = [record for record in records for _ in range(args.samples)]
     else:
         records, predictions = _answered(args)
         source = str(args.model)
@@ -102,25 +105,28 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--temperature must be 0 or more, got {args.temperature}")
 
 
-def _records(args: argparse.Namespace) -> list[Any]:
+def _records(args: argparse.Namespace) -> Sequence[Any]:
     """The records to score: raw rows for the leaderboard's reading of them, samples for ours."""
-    from medgrpo.data.records import read_records, read_rows
+    from medgrpo.data.records import read_rows
 
     if args.protocol == "official" and args.rows_per_pair is None:
-        return list(read_rows(args.records))
-    samples = select_rows(read_records(args.records), args.rows_per_pair)
-    if args.protocol == "strict":
-        return list(samples)
-    rows = read_rows(args.records)
-    return [rows[sample.row] for sample in samples]
+        return read_rows(args.records)
+    samples = _samples(args)
+    return samples if args.protocol == "strict" else [samples.raw(i) for i in range(len(samples))]
 
 
-def _answered(args: argparse.Namespace) -> tuple[list[Any], list[Any]]:
+def _samples(args: argparse.Namespace) -> Any:
+    """The chosen rows as lazily read samples."""
+    from medgrpo.data.lazy_records import open_records
+
+    return select_rows(open_records(args.records, **media_options(args)), args.rows_per_pair)
+
+
+def _answered(args: argparse.Namespace) -> tuple[Sequence[Any], list[Any]]:
     """Records repeated as often as they are answered, and the answers of the model."""
-    from medgrpo.data.records import read_records
     from medgrpo.evaluation.runner import predict
 
-    samples = select_rows(read_records(args.records), args.rows_per_pair)
+    samples = _samples(args)
     answers = predict(
         args.model,
         samples,
@@ -132,7 +138,7 @@ def _answered(args: argparse.Namespace) -> tuple[list[Any], list[Any]]:
         max_new_tokens=args.max_new_tokens,
         progress=f"answer {args.records.name}",
     )
-    repeated = [sample for sample, texts in zip(samples, answers, strict=True) for _ in texts]
+    repeated = samples.select(i for i, texts in enumerate(answers) for _ in texts)
     texts = [text for group in answers for text in group]
     predictions = [
         {"id": sample.id, "qa_type": sample.qa_type, "prediction": text}
@@ -142,23 +148,27 @@ def _answered(args: argparse.Namespace) -> tuple[list[Any], list[Any]]:
         args.save_predictions.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps(predictions, indent=1, ensure_ascii=False) + "\n"
         args.save_predictions.write_text(content, encoding="utf-8")
-    return list(repeated), predictions
+    return repeated, predictions
 
 
-def select_rows(samples: Sequence[Sample], per_pair: int | None) -> list[Sample]:
+def select_rows(samples: Sequence[Sample], per_pair: int | None) -> Sequence[Sample]:
     """At most so many samples of each (dataset, task), in file order.
 
     Which ones depends on their keys alone, so that every evaluation of a file takes the same ones.
     """
+    from medgrpo.data.lazy_records import Records, keys_of, pairs_of
+
     if per_pair is None:
-        return list(samples)
-    chosen: set[int] = set()
+        return samples
+    keys, pairs = keys_of(samples), pairs_of(samples)
     taken: Counter[PairKey] = Counter()
-    for i in sorted(range(len(samples)), key=lambda i: hashlib.sha256(samples[i].key.encode()).digest()):
-        if taken[samples[i].pair] < per_pair:
-            taken[samples[i].pair] += 1
-            chosen.add(i)
-    return [sample for i, sample in enumerate(samples) if i in chosen]
+    chosen = []
+    for i in sorted(range(len(samples)), key=lambda i: hashlib.sha256(keys[i].encode()).digest()):
+        if taken[pairs[i]] < per_pair:
+            taken[pairs[i]] += 1
+            chosen.append(i)
+    chosen.sort()
+    return samples.select(chosen) if isinstance(samples, Records) else [samples[i] for i in chosen]
 
 
 def read_predictions(path: Path) -> list[Any]:

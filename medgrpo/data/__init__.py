@@ -6,12 +6,13 @@ The names below are imported when first used: reading records needs neither torc
 from importlib import import_module
 from typing import Any
 
-__all__ = ["GRPOData", "SFTData", "SamplingPolicy", "read_records", "write_records"]
+__all__ = ["GRPOData", "SFTData", "SamplingPolicy", "open_records", "read_records", "write_records"]
 
 _HOMES = {
     "GRPOData": "medgrpo.data.grpo",
     "SFTData": "medgrpo.data.sft",
     "SamplingPolicy": "medgrpo.data.sampling",
+    "open_records": "medgrpo.data.lazy_records",
     "read_records": "medgrpo.data.records",
     "write_records": "medgrpo.data.records",
 }

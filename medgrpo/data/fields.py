@@ -9,7 +9,7 @@ from typing import Any
 
 from medgrpo.errors import UserError
 
-__all__ = ["FieldError", "describe", "number", "positive_rate", "required_text"]
+__all__ = ["FieldError", "check_text", "describe", "number", "positive_rate", "required_text"]
 
 
 class FieldError(UserError):
@@ -47,7 +47,25 @@ def required_text(record: Mapping[str, Any], field: str) -> str:
     value = record.get(field)
     if not isinstance(value, str) or not value:
         raise FieldError(field, f"expected text, found {describe(value)}")
+    check_text(value, field)
     return value
+
+
+def check_text(value: str, field: str, where: str = "") -> None:
+    """Check that a text can be written as UTF-8: JSON's escapes can spell half a character.
+
+    Args:
+        value: The text.
+        field: Where it is from.
+        where: The same more precisely, e.g. ``"turn 0: "``.
+
+    Raises:
+        FieldError: If it cannot.
+    """
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise FieldError(field, f"{where}character {error.start} is half of a surrogate pair") from None
 
 
 def number(text: str | None) -> float:

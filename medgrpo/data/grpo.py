@@ -7,8 +7,9 @@ from typing import Any
 import lightning as L
 
 from medgrpo.data.encode import Encoder
+from medgrpo.data.index import prepare_index
+from medgrpo.data.lazy_records import Records, open_records, pairs_of
 from medgrpo.data.prompts import choose_prompts, choose_rows, derive_seed
-from medgrpo.data.records import read_records
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -37,6 +38,7 @@ class GRPOData(L.LightningDataModule):
         groups_per_batch: Groups in a micro-batch of one rank.
         num_iterations: Passes over a round.
         media_root: Where relative frame paths start; None is the records file's folder.
+        media_prefixes: Starts of frame paths to replace, old to new (absolute or relative to the root).
         replay_records: Rows with reference answers for the replay term; needed with a replay weight.
         replay_rows: Such rows in a micro-batch.
         max_prompt_tokens: Longest prompt accepted.
@@ -53,6 +55,7 @@ class GRPOData(L.LightningDataModule):
         groups_per_batch: int = 1,
         num_iterations: int = 1,
         media_root: str | None = None,
+        media_prefixes: dict[str, str] | None = None,
         replay_records: str | None = None,
         replay_rows: int = 8,
         max_prompt_tokens: int = 32768,
@@ -75,6 +78,7 @@ class GRPOData(L.LightningDataModule):
         self.groups_per_batch = groups_per_batch
         self.num_iterations = num_iterations
         self.media_root = media_root
+        self.media_prefixes = media_prefixes
         self.replay_records = replay_records
         self.replay_rows = replay_rows
         self.max_prompt_tokens = max_prompt_tokens
@@ -82,8 +86,17 @@ class GRPOData(L.LightningDataModule):
         self.seed = seed
         self._round: tuple[int, RolloutLoader] | None = None
 
+    def prepare_data(self) -> None:
+        """Index large records once on each machine, not in every process."""
+        for records in (self.records, self.replay_records):
+            if records is not None:
+                prepare_index(records)
+
+    def _open(self, records: str) -> Records:
+        return open_records(records, media_root=self.media_root, media_prefixes=self.media_prefixes)
+
     def setup(self, stage: str) -> None:
-        """Read the records and hand the module an encoder for its policy.
+        """Open the records and hand the module an encoder for its policy.
 
         Raises:
             UserError: If the records hold nothing to train on, or trainer and data do not fit.
@@ -97,14 +110,14 @@ class GRPOData(L.LightningDataModule):
         if stage != "fit":
             return
         self._check_trainer()
-        samples = read_records(self.records, media_root=self.media_root)
-        self.samples = [s for s in samples if s.task in self.tasks and s.answer is not None]
+        self.samples = self._open(self.records).where(tasks=self.tasks, answered=True)
         if not self.samples:
             raise UserError(
                 f"{self.records}: no row with a reference answer has one of the tasks {', '.join(self.tasks)}"
             )
-        self.replay_samples = self._read_replay() if module.replay_weight > 0 else []
-        module.prepare(self.encoder, self.samples)
+        self.replay_samples = self._open_replay() if module.replay_weight > 0 else None
+        first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(self.samples))))}
+        module.prepare(self.encoder, list(self.samples.select(sorted(first.values()))))
 
     def train_dataloader(self) -> RolloutLoader:
         """Play the round of the current epoch and serve it.
@@ -167,10 +180,10 @@ class GRPOData(L.LightningDataModule):
                 "cannot share evenly; make it a multiple"
             )
 
-    def _read_replay(self) -> list[Sample]:
+    def _open_replay(self) -> Records:
         if self.replay_records is None:
             raise UserError("model.replay_weight is above 0: set data.replay_records to the rows to replay")
-        samples = [s for s in read_records(self.replay_records, media_root=self.media_root) if s.answer]
+        samples = self._open(self.replay_records).where(answered=True)
         if not samples:
             raise UserError(f"{self.replay_records}: no row has a reference answer to replay")
         return samples
@@ -179,7 +192,7 @@ class GRPOData(L.LightningDataModule):
         trainer = self._trainer
         rank, world = trainer.global_rank, trainer.world_size
         rows = choose_prompts(
-            [s.pair for s in self.samples], self.prompts_per_round, seed=self.seed, round_index=index
+            pairs_of(self.samples), self.prompts_per_round, seed=self.seed, round_index=index
         )
         slots = range(rank, len(rows), world)
         prompts = {slot: self.encoder.prompt(self.samples[rows[slot]]) for slot in slots}
@@ -204,7 +217,7 @@ class GRPOData(L.LightningDataModule):
 
     def _replay(self, index: int, batches: int, rank: int, world: int) -> list[list[Sample]] | None:
         """Rows to replay in each micro-batch: the draws of all micro-batches of all rounds, in order."""
-        if not self.replay_samples:
+        if self.replay_samples is None:
             return None
         draws = [(index * batches + batch) * world + rank for batch in range(batches)]
         rows = [

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.encode import EncodedPrompt, Encoder
-from medgrpo.data.records import read_records
+from medgrpo.data.index import prepare_index
+from medgrpo.data.lazy_records import Records, answered_of, clips_of, open_records
 from medgrpo.data.sampler import ClipBatchSampler
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -32,11 +33,12 @@ class AnsweredSamples(Dataset[tuple[EncodedPrompt, list[int]]]):
     """
 
     def __init__(self, samples: Sequence[Sample], encoder: Encoder) -> None:
-        for sample in samples:
-            if not sample.answer:
-                raise UserError(
-                    f"row {sample.row} ({sample.id}): no reference answer (gpt turn), which training needs"
-                )
+        answered = answered_of(samples)
+        if not all(answered):
+            sample = samples[answered.index(False)]
+            raise UserError(
+                f"row {sample.row} ({sample.id}): no reference answer (gpt turn), which training needs"
+            )
         self.samples = samples
         self.encoder = encoder
 
@@ -66,6 +68,7 @@ class SFTData(L.LightningDataModule):
         val_records: Validation records file; None validates nothing.
         sampling: Frames and sizes.
         media_root: Where relative frame paths start; None is the records file's folder.
+        media_prefixes: Starts of frame paths to replace, old to new (absolute or relative to the root).
         clips_per_batch: Clips in a batch; each brings up to ``rows_per_clip`` questions.
         rows_per_clip: Questions of a clip in one batch.
         val_rows: Validate on so many rows at most, evenly spread over the file.
@@ -81,6 +84,7 @@ class SFTData(L.LightningDataModule):
         sampling: SamplingPolicy,
         val_records: str | None = None,
         media_root: str | None = None,
+        media_prefixes: dict[str, str] | None = None,
         clips_per_batch: int = 16,
         rows_per_clip: int = 3,
         val_rows: int = 512,
@@ -94,6 +98,7 @@ class SFTData(L.LightningDataModule):
         self.val_records = val_records
         self.sampling = sampling
         self.media_root = media_root
+        self.media_prefixes = media_prefixes
         self.clips_per_batch = clips_per_batch
         self.rows_per_clip = rows_per_clip
         self.val_rows = val_rows
@@ -110,24 +115,33 @@ class SFTData(L.LightningDataModule):
             raise RuntimeError("SFTData is used by a Trainer")
         return self.trainer
 
+    def prepare_data(self) -> None:
+        """Index large records once on each machine, not in every process."""
+        for records in (self.records, self.val_records):
+            if records is not None:
+                prepare_index(records)
+
+    def _open(self, records: str) -> Records:
+        return open_records(records, media_root=self.media_root, media_prefixes=self.media_prefixes)
+
     def setup(self, stage: str) -> None:
-        """Read the records and make an encoder for the policy in training."""
+        """Open the records and make an encoder for the policy in training."""
         policy: Any = self._attached.lightning_module.policy
         policy.setup()
         self.encoder: Encoder = policy.encoder(
             self.sampling, max_prompt_tokens=self.max_prompt_tokens, video_backend=self.video_backend
         )
         if stage == "fit":
-            self.train_samples = read_records(self.records, media_root=self.media_root)
+            self.train_samples = self._open(self.records)
         if self.val_records is not None:
-            samples = read_records(self.val_records, media_root=self.media_root)
+            samples = self._open(self.val_records)
             stride = max(1, -(-len(samples) // self.val_rows))
             self.val_samples = samples[::stride]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled clips, resumed after the batches that an interrupted epoch has seen."""
         sampler = ClipBatchSampler(
-            [sample.clip for sample in self.train_samples],
+            clips_of(self.train_samples),
             clips_per_batch=self.clips_per_batch,
             rows_per_clip=self.rows_per_clip,
             seed=self.seed,
