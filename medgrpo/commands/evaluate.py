@@ -7,15 +7,20 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.errors import UserError
 from medgrpo.types import PairKey, Sample
 
-__all__ = ["add_arguments", "read_predictions", "run", "select_rows"]
+if TYPE_CHECKING:
+    from medgrpo.evaluation import Scores
+    from medgrpo.evaluation.inputs import ScoringInput
+
+__all__ = ["add_arguments", "run", "select_rows"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     given.add_argument(
         "--predictions",
         type=Path,
-        help='JSON list of {"id", "qa_type", "prediction"} in the order of the records',
+        help='JSON list (or JSON Lines) of {"id", "qa_type", "prediction"} in the order of the records; '
+        'in any order if entries carry "key"',
     )
     given.add_argument("--model", type=Path, help="Hugging Face directory to answer with first")
     parser.add_argument(
@@ -57,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="use at most this many rows of each (dataset, task), always the same ones; default: all",
     )
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "quarantine"),
+        default="stop",
+        help="what a defective record or prediction does: stop, or be set aside in OUT.quarantine.jsonl and "
+        "counted (with --predictions); default: stop",
+    )
+    parser.add_argument("--json", action="store_true", help="print board and counts as JSON and nothing else")
     add_media_options(parser)
 
 
@@ -64,32 +78,40 @@ def run(args: argparse.Namespace) -> int:
     """Read or make predictions, score them, write the scores and print the tables."""
     from medgrpo.evaluation import evaluate
     from medgrpo.evaluation.judging import named_judge
-    from medgrpo.evaluation.tables import board_table, comparison_table
 
     _check(args)
-    records: Sequence[Any]
-    if args.model is None:
-        records, predictions = _records(args), read_predictions(args.predictions)
-        source = str(args.predictions)
-        if args.samples > 1:
-            records = [record for record in records for _ in range(args.samples)]
-    else:
-        records, predictions = _answered(args)
-        source = str(args.model)
+    given = _answered(args) if args.model is not None else _read(args)
     judge = named_judge(args.judge) if args.judge else None
     try:
-        scores = evaluate(records, predictions, args.protocol, judge)
+        scores = evaluate(given.records, given.entries, args.protocol, judge)
     except UserError as error:
-        raise UserError(f"{source} on {args.records}: {error}") from error
+        raise UserError(f"{args.model or args.predictions} on {args.records}: {error}") from error
+    if given.defects:
+        aside = given.write_quarantine(args.out.with_name(f"{args.out.stem}.quarantine.jsonl"))
+        scores = replace(scores, counts={**scores.counts, "quarantined": aside})
     scores.write(args.out)
-    name = args.out.stem
-    print(board_table({name: scores}))
+    if args.json:
+        content = {"out": str(args.out), "protocol": args.protocol, "board": scores.board}
+        print(json.dumps({**content, "counts": scores.counts, "by_task": scores.by_task}))
+    else:
+        _print(args, scores)
+    return 0
+
+
+def _print(args: argparse.Namespace, scores: Scores) -> None:
+    from medgrpo.evaluation.tables import board_table, detail_table
+
+    print(board_table({args.out.stem: scores}))
     if args.protocol == "strict":
-        print("\n" + comparison_table({name: scores}))
+        print("\n" + detail_table(scores))
     for column, reason in scores.counts.get("lost_columns", {}).items():
         print(f"{column} is 0 because the leaderboard's scorer stops there: {reason}")
-    print(f"wrote {args.out}")
-    return 0
+    if aside := scores.counts.get("quarantined"):
+        print(
+            f"set aside: {aside['records']} of the records, {aside['predictions']} of the predictions, "
+            f"with their reasons in {aside['file']}"
+        )
+    print(f"wrote {args.out}; as a document: medgrpo report {args.out} --out {args.out.with_suffix('.html')}")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -105,32 +127,53 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--temperature must be 0 or more, got {args.temperature}")
 
 
-def _records(args: argparse.Namespace) -> Sequence[Any]:
-    """The records to score: raw rows for the leaderboard's reading of them, samples for ours."""
-    from medgrpo.data.records import read_rows
+def _read(args: argparse.Namespace) -> ScoringInput:
+    """Records and predictions from files."""
+    from medgrpo.data.json_rows import scan_rows
+    from medgrpo.data.media import MediaPaths
+    from medgrpo.evaluation.inputs import load_scoring_input
+    from medgrpo.evaluation.predictions import read_predictions
 
-    if args.protocol == "official" and args.rows_per_pair is None:
-        return read_rows(args.records)
-    samples = _samples(args)
-    return samples if args.protocol == "strict" else [samples.raw(i) for i in range(len(samples))]
+    quarantine = args.on_error == "quarantine"
+    options = media_options(args)
+    media = MediaPaths.beside(args.records, options["media_root"], options["media_prefixes"])
+    rows: Iterable[Any] = scan_rows(args.records, tolerant=quarantine)
+    if args.rows_per_pair is not None:
+        chosen = {sample.row for sample in _samples(args)}
+        rows = (row for row in rows if row.row in chosen)
+    if args.samples > 1:
+        rows = (row for row in rows for _ in range(args.samples))
+    entries = read_predictions(args.predictions, tolerant=quarantine)
+    try:
+        return load_scoring_input(rows, entries, args.protocol, media, quarantine=quarantine)
+    except UserError as error:
+        if str(args.records) in str(error):
+            raise
+        raise UserError(f"{args.predictions} on {args.records}: {error}") from None
 
 
-def _samples(args: argparse.Namespace) -> Any:
+def _samples(args: argparse.Namespace) -> Sequence[Sample]:
     """The chosen rows as lazily read samples."""
     from medgrpo.data.lazy_records import open_records
 
     return select_rows(open_records(args.records, **media_options(args)), args.rows_per_pair)
 
 
-def _answered(args: argparse.Namespace) -> tuple[Sequence[Any], list[Any]]:
+def _answered(args: argparse.Namespace) -> ScoringInput:
     """Records repeated as often as they are answered, and the answers of the model."""
-    from medgrpo.evaluation.runner import predict
+    from medgrpo.evaluation.inputs import ScoringInput
+    from medgrpo.evaluation.predictions import prediction_entry, write_predictions
+    from medgrpo.evaluation.runner import complete
 
     samples = _samples(args)
-    answers = predict(
+    asked = samples
+    if args.shuffle_videos:
+        from medgrpo.evaluation.blind import shuffle_videos
+
+        asked = shuffle_videos(samples, seed=args.seed)
+    groups = complete(
         args.model,
-        samples,
-        shuffle_videos=args.shuffle_videos,
+        asked,
         temperature=args.temperature,
         n=args.samples,
         seed=args.seed,
@@ -138,17 +181,14 @@ def _answered(args: argparse.Namespace) -> tuple[Sequence[Any], list[Any]]:
         max_new_tokens=args.max_new_tokens,
         progress=f"answer {args.records.name}",
     )
-    repeated = samples.select(i for i, texts in enumerate(answers) for _ in texts)
-    texts = [text for group in answers for text in group]
-    predictions = [
-        {"id": sample.id, "qa_type": sample.qa_type, "prediction": text}
-        for sample, text in zip(repeated, texts, strict=True)
+    pairs = [
+        (sample, prediction_entry(sample, completion))
+        for sample, completions in zip(samples, groups, strict=True)
+        for completion in completions
     ]
     if args.save_predictions:
-        args.save_predictions.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(predictions, indent=1, ensure_ascii=False) + "\n"
-        args.save_predictions.write_text(content, encoding="utf-8")
-    return repeated, predictions
+        write_predictions(args.save_predictions, (entry for _, entry in pairs))
+    return ScoringInput([sample for sample, _ in pairs], [entry for _, entry in pairs])
 
 
 def select_rows(samples: Sequence[Sample], per_pair: int | None) -> Sequence[Sample]:
@@ -169,22 +209,3 @@ def select_rows(samples: Sequence[Sample], per_pair: int | None) -> Sequence[Sam
             chosen.append(i)
     chosen.sort()
     return samples.select(chosen) if isinstance(samples, Records) else [samples[i] for i in chosen]
-
-
-def read_predictions(path: Path) -> list[Any]:
-    """The entries of a predictions file.
-
-    Raises:
-        UserError: If the file cannot be read, is no JSON, or holds no list.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(content, list):
-        raise UserError(f"{path}: expected a JSON list of predictions, got {type(content).__name__}")
-    return content

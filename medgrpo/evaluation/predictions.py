@@ -15,11 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from medgrpo.errors import UserError
-from medgrpo.evaluation.rows import answer_problem
-from medgrpo.services.files import read_json, write_whole
+from medgrpo.evaluation.rows import Named, answer_problem
+from medgrpo.services.files import read_json, read_text, write_whole
 from medgrpo.types import Completion, Sample
 
-__all__ = ["Aligned", "Defect", "align", "prediction_entry", "read_predictions", "write_predictions"]
+__all__ = [
+    "Aligned",
+    "BrokenLine",
+    "Defect",
+    "align",
+    "prediction_entry",
+    "read_predictions",
+    "write_predictions",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,13 @@ class Defect:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenLine:
+    """A line of a predictions file that cannot be read."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Aligned:
     """Predictions by record.
 
@@ -58,35 +73,37 @@ class Aligned:
     defects: list[Defect]
 
 
-def read_predictions(path: str | Path) -> list[Any]:
+def read_predictions(path: str | Path, *, tolerant: bool = False) -> list[Any]:
     """The entries of a predictions file, JSON list or JSON Lines.
+
+    Args:
+        path: The file.
+        tolerant: Let a line of a JSON Lines file that is no JSON be a :class:`BrokenLine`.
 
     Raises:
         UserError: If the file cannot be read, is no JSON, or holds no list.
     """
     path = Path(path)
     if path.suffix == ".jsonl":
-        return _read_lines(path)
+        return _read_lines(path, tolerant)
     content = read_json(path, "a JSON list of predictions")
     if not isinstance(content, list):
         raise UserError(f"{path}: expected a JSON list of predictions, got {type(content).__name__}")
     return content
 
 
-def _read_lines(path: Path) -> list[Any]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+def _read_lines(path: Path, tolerant: bool) -> list[Any]:
     entries: list[Any] = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                entries.append(json.loads(line))
-            except ValueError as error:
-                raise UserError(f"{path}: not valid JSON at line {number}: {error}") from None
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(json.loads(line))
+        except ValueError as error:
+            problem = f"not valid JSON at line {number}: {error}"
+            if not tolerant:
+                raise UserError(f"{path}: {problem}") from None
+            entries.append(BrokenLine(problem))
     return entries
 
 
@@ -111,38 +128,39 @@ def write_predictions(path: str | Path, entries: Iterable[Mapping[str, Any]]) ->
     write_whole(path, f"[\n{lines}\n]\n")
 
 
-def align(samples: Sequence[Sample], entries: Sequence[Any]) -> Aligned:
+def align(records: Sequence[Named], entries: Sequence[Any]) -> Aligned:
     """Find for every record its prediction.
 
     Entries that all carry ``key`` are matched by it; entries of equal keys belong to equal questions, in
     order. Otherwise entry i belongs to record i, and ``id`` and ``qa_type`` must agree.
 
     Args:
-        samples: The records.
+        records: Samples or names of raw rows.
         entries: The predictions: objects or bare strings.
 
     Raises:
         UserError: If entries without keys are not as many as the records: nothing tells which one is missing.
     """
-    keyed = bool(entries) and all(isinstance(e, Mapping) and isinstance(e.get("key"), str) for e in entries)
-    if keyed:
-        return _by_key(samples, entries)
-    if len(entries) != len(samples):
+    readable = [entry for entry in entries if not isinstance(entry, BrokenLine)]
+    if readable and all(isinstance(e, Mapping) and isinstance(e.get("key"), str) for e in readable):
+        return _by_key(records, entries)
+    if len(entries) != len(records):
         raise UserError(
-            f'{len(entries)} predictions for {len(samples)} records; without a "key" they are matched by '
+            f'{len(entries)} predictions for {len(records)} records; without a "key" they are matched by '
             "position, so give one for each record, in order"
         )
     found: list[Mapping[str, Any] | None] = []
     defects = []
-    for row, (sample, entry) in enumerate(zip(samples, entries, strict=True)):
-        problem = answer_problem(sample, entry)
+    for row, (record, entry) in enumerate(zip(records, entries, strict=True)):
+        broken = ("", entry.problem) if isinstance(entry, BrokenLine) else None
+        problem = broken or answer_problem(record, entry)
         found.append(None if problem else entry if isinstance(entry, Mapping) else {"prediction": entry})
         if problem:
-            defects.append(Defect("predictions", row, *problem, content=entry))
+            defects.append(Defect("predictions", row, *problem, content=None if broken else entry))
     return Aligned(found, defects)
 
 
-def _by_key(samples: Sequence[Sample], entries: Sequence[Mapping[str, Any]]) -> Aligned:
+def _by_key(samples: Sequence[Named], entries: Sequence[Any]) -> Aligned:
     places: dict[str, deque[int]] = defaultdict(deque)
     for i, sample in enumerate(samples):
         places[sample.key].append(i)
@@ -151,6 +169,9 @@ def _by_key(samples: Sequence[Sample], entries: Sequence[Mapping[str, Any]]) -> 
     taken: set[int] = set()
     defects = []
     for row, entry in enumerate(entries):
+        if isinstance(entry, BrokenLine):
+            defects.append(Defect("predictions", row, "", entry.problem))
+            continue
         key = entry["key"]
         if not places.get(key):
             problem = "a second prediction for one question" if key in known else "no record has this key"

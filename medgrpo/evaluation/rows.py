@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,18 @@ from medgrpo.tasks import canonical_task
 from medgrpo.tasks.text import as_number
 from medgrpo.types import Clip, Sample, sample_key
 
-__all__ = ["Prediction", "Record", "answer_problem", "answers_of", "as_sample", "truncations_of"]
+__all__ = [
+    "Named",
+    "Prediction",
+    "Record",
+    "RecordName",
+    "answer_problem",
+    "answers_of",
+    "as_sample",
+    "name_of",
+    "qa_type_problem",
+    "truncations_of",
+]
 
 Record = Mapping[str, Any] | Sample
 Prediction = str | Mapping[str, Any]
@@ -42,7 +54,7 @@ def truncations_of(predictions: Sequence[Prediction]) -> list[bool | None]:
     return [value if isinstance(value, bool) else None for value in said]
 
 
-def answer_problem(record: Record, prediction: Any) -> tuple[str, str] | None:
+def answer_problem(record: Record | RecordName, prediction: Any) -> tuple[str, str] | None:
     """Why a prediction cannot be scored against a record: field and problem; None if it can."""
     if isinstance(prediction, str):
         return None
@@ -71,12 +83,62 @@ def _answer(index: int, record: Record, prediction: Prediction) -> str:
     return prediction if isinstance(prediction, str) else prediction["prediction"]
 
 
-def _field(record: Record, name: str) -> Any:
-    return getattr(record, name) if isinstance(record, Sample) else record.get(name)
+def _field(record: Record | RecordName, name: str) -> Any:
+    return record.get(name) if isinstance(record, Mapping) else getattr(record, name)
 
 
 def _kind(value: Any) -> str:
     return "null" if value is None else type(value).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class RecordName:
+    """What predictions are matched by.
+
+    Attributes:
+        row: Index in the records file.
+        id: As in the record; not unique.
+        qa_type: As in the record.
+        key: Id, task and hash of the question.
+    """
+
+    row: int
+    id: str
+    qa_type: str
+    key: str
+
+
+Named = RecordName | Sample
+
+
+def name_of(record: Any, index: int) -> RecordName:
+    """The name of a raw row, whatever is wrong with it."""
+    fields = record if isinstance(record, Mapping) else {}
+    turns = fields.get("conversations")
+    asked = [
+        turn["value"]
+        for turn in (turns if isinstance(turns, list) else ())
+        if isinstance(turn, Mapping) and turn.get("from") == "human" and isinstance(turn.get("value"), str)
+    ]
+    row_id, qa_type = str(fields.get("id", index)), str(fields.get("qa_type", ""))
+    task = qa_type if qa_type_problem(fields) else canonical_task(qa_type)
+    return RecordName(index, row_id, qa_type, sample_key(row_id, task, _question(asked)))
+
+
+def qa_type_problem(record: Mapping[str, Any]) -> str | None:
+    """Why no task is known for a record; None if one is."""
+    qa_type = record.get("qa_type")
+    if not isinstance(qa_type, str):
+        return f"expected text, found {_kind(qa_type)}"
+    try:
+        canonical_task(qa_type)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _question(asked: Sequence[str]) -> str:
+    return asked[-1].replace("<video>", "", 1).strip() if asked else ""
 
 
 def as_sample(record: Record, index: int) -> Sample:
@@ -101,7 +163,7 @@ def as_sample(record: Record, index: int) -> Sample:
     fps = as_number(metadata.get("fps", 1.0))
     if fps is None or fps <= 0.0:
         raise UserError(f'records row {index}: field "metadata.fps" must be a positive number')
-    question = asked[-1].replace("<video>", "").strip() if asked else ""
+    question = _question(asked)
     row_id = str(record.get("id", index))
     video = record.get("video")
     frames = tuple(Path(p) for p in video) if isinstance(video, list) and video else (Path(row_id),)

@@ -11,7 +11,7 @@ from typing import Any
 
 from medgrpo.errors import UserError
 
-__all__ = ["read_json", "write_whole"]
+__all__ = ["read_json", "read_text", "write_whole"]
 
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:
@@ -47,17 +47,28 @@ def read_json(path: str | Path, what: str) -> Any:
     Raises:
         UserError: If it is missing, not UTF-8 or no JSON; line and column are named.
     """
-    path = Path(path)
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); expected {what}") from None
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        end = " (the file ends there: is it complete?)" if error.pos >= len(error.doc.rstrip()) else ""
+        ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        end = " (the file ends there: is it complete?)" if ended else ""
         raise UserError(
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}{end}"
         ) from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply; expected {what}") from None
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file, without its byte order mark.
+
+    Raises:
+        UserError: If it cannot be read or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None

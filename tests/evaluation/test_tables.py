@@ -119,7 +119,7 @@ def test_tables_of_other_kinds() -> None:
     assert "  -  " in board_table({"a": scores}) + " "
     assert "kept" in difference_table(retention(scores, scores), "markdown")
     with pytest.raises(UserError, match="table style"):
-        grid(["a"], [["1"]], "html")
+        grid(["a"], [["1"]], "latex")
     with pytest.raises(UserError, match="strict scores"):
         comparison_table({"a": evaluate(samples, [RIGHT] * 8, "official")})
 
