@@ -20,8 +20,9 @@ from typing import Any
 
 import medgrpo
 from medgrpo.evaluation.tables import grid
+from medgrpo.rewards.statistics import Statistics
 
-__all__ = ["aggregate", "main", "table"]
+__all__ = ["aggregate", "difficulty", "main", "table"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] = ()) -> None:
             "cpu": platform.machine(),
         },
         "rows": aggregate(reports),
+        "difficulty": [
+            difficulty(Statistics.load(args.root / f"seed{seed}" / "statistics.json")) for seed in args.seeds
+        ],
         "retention_lost": [
             [
                 f"{r['dataset']}/{r['task']}/{r['quantity']}"
@@ -129,6 +133,16 @@ def aggregate(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def difficulty(statistics: Statistics) -> dict[str, list[float]]:
+    """Quartiles of the SFT model's sampled rewards of every pair that has a task metric."""
+    return {
+        f"{dataset}/{task}": [round(value, 3) for value in (entry.p25, entry.p50, entry.p75)]
+        for (dataset, task), metrics in sorted(statistics.entries.items())
+        for metric, entry in metrics.items()
+        if "similarity" not in metric and "judge" not in metric
+    }
+
+
 def _columns(
     reports: Sequence[Mapping[str, Any]],
     read: Callable[[Mapping[str, Any], str], float],
@@ -179,6 +193,10 @@ def _page(result: Mapping[str, Any]) -> str:
     ]
     total = sum(entry["mean"] for entry in result["stage_seconds"].values())
     seconds.append(["together", f"{total:.0f}", ""])
+    quartiles = [
+        [pair, *(" / ".join(f"{value:.2f}" for value in by_seed[pair]) for by_seed in result["difficulty"])]
+        for pair in result["difficulty"][0]
+    ]
     lost = [
         f"- seed {seed}: {', '.join(names) or 'nothing'}"
         for seed, names in zip(result["seeds"], result["retention_lost"], strict=True)
@@ -193,6 +211,10 @@ def _page(result: Mapping[str, Any]) -> str:
             "`sampled` rows answers at temperature 1.",
             "",
             table(result, "markdown"),
+            "",
+            "## Difficulty: p25 / p50 / p75 of the SFT model's sampled rewards, as `baseline` measures them",
+            "",
+            grid(["pair", *(f"seed {seed}" for seed in result["seeds"])], quartiles, "markdown"),
             "",
             "## Fell by more than noise outside the RL mix (paired bootstrap by video, 95%)",
             "",
