@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "medgrpo.commands.check",
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",
+    "split": "medgrpo.commands.split",
     "submit": "medgrpo.commands.submit",
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",

@@ -1,8 +1,8 @@
-"""Which split a source video belongs to: by hash, so that no clip of a video is in two splits, ever.
+"""Which split a source video belongs to: whole videos, so that no clip of one is in two splits.
 
 The same operation may appear under several names (Cholec videos are shared by three sources, long recordings
 are cut into parts): :func:`canonical_video_id` brings them together, and everything that splits, resamples or
-clusters by video uses it.
+clusters by video uses it. Every dataset and task gets its share of the videos of each split.
 """
 
 from __future__ import annotations
@@ -10,12 +10,22 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from medgrpo.errors import UserError
-from medgrpo.types import Sample
+from medgrpo.types import PairKey
 
-__all__ = ["DEFAULT_FRACTIONS", "canonical_video_id", "split_of", "split_samples"]
+__all__ = [
+    "DEFAULT_FRACTIONS",
+    "Stratum",
+    "assign_splits",
+    "canonical_video_id",
+    "split_rows",
+    "stratum_of",
+]
+
+Stratum = tuple[PairKey, ...]
+"""(dataset, task) pairs that ask about a video, sorted."""
 
 DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.85, "val": 0.15}
 """The paper's shares."""
@@ -51,43 +61,107 @@ def canonical_video_id(video_id: str, dataset: str) -> str:
     return f"{dataset.lower()}:{match[1] if match else name}"
 
 
-def split_of(
-    video_id: str, dataset: str, seed: int = 0, fractions: Mapping[str, float] = DEFAULT_FRACTIONS
-) -> str:
-    """The split of a video: a function of its name and the seed, whatever other videos there are.
+def stratum_of(pairs: Collection[PairKey]) -> Stratum:
+    """What must be shared out evenly together: the datasets and tasks that ask about a video."""
+    return tuple(sorted(set(pairs)))
+
+
+def assign_splits(
+    videos: Mapping[str, Stratum],
+    seed: int = 0,
+    fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
+    keep: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Give every video a split: stratified, and the same whatever the order of the videos.
+
+    Within a stratum the videos are ordered by a hash of seed and name, and each split takes a run of that
+    order, of the length that its share asks for; what rounding leaves goes on to the next stratum of the same
+    source. Without ``keep``, a new video moves at most one other across each border between two splits of a
+    stratum; with it, none.
 
     Args:
-        video_id: As in the record.
-        dataset: Source.
+        videos: Canonical name of each video to its stratum.
         seed: Another seed gives another, independent split.
         fractions: Share of each split, in order, summing to 1.
+        keep: Videos whose split is settled, such as those of an earlier, smaller corpus.
+
+    Returns:
+        Canonical name to split, in the order of the names.
 
     Raises:
-        UserError: If the shares are negative or do not sum to 1.
+        UserError: If the shares are negative or do not sum to 1, or ``keep`` names another split.
     """
-    if any(not share >= 0 for share in fractions.values()) or not math.isclose(
-        math.fsum(fractions.values()), 1
-    ):
+    _check_fractions(fractions)
+    settled = {name: split for name, split in (keep or {}).items() if name in videos}
+    if unknown := sorted(set(settled.values()) - set(fractions)):
+        raise UserError(f"an earlier split is called {unknown[0]!r}; known are: {', '.join(fractions)}")
+    families: dict[str, dict[Stratum, list[str]]] = {}
+    for name in sorted(videos):
+        families.setdefault(name.partition(":")[0], {}).setdefault(videos[name], []).append(name)
+    found: dict[str, str] = {}
+    for strata in families.values():
+        owed = dict.fromkeys(fractions, 0.0)
+        for members in (strata[stratum] for stratum in sorted(strata, key=lambda s: (-len(strata[s]), s))):
+            owed = {split: owed[split] + share * len(members) for split, share in fractions.items()}
+            for name in members:
+                if name in settled:
+                    found[name] = settled[name]
+                    owed[settled[name]] -= 1.0
+            new = sorted((n for n in members if n not in settled), key=lambda n: (_draw(seed, n), n))
+            start = 0
+            for split, count in _apportioned(owed, len(new)).items():
+                found.update(dict.fromkeys(new[start : start + count], split))
+                owed[split] -= count
+                start += count
+    return {name: found[name] for name in sorted(found)}
+
+
+def split_rows(
+    names: Sequence[str],
+    pairs: Sequence[PairKey],
+    seed: int = 0,
+    fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
+    keep: Mapping[str, str] | None = None,
+) -> tuple[list[str], dict[str, str]]:
+    """The split of every row, by its video.
+
+    Args:
+        names: Canonical name of each row's video, ``[N]``.
+        pairs: (dataset, task) of each row, ``[N]``.
+        seed: See :func:`assign_splits`.
+        fractions: See :func:`assign_splits`.
+        keep: See :func:`assign_splits`.
+
+    Returns:
+        The split of each row, and of each video.
+
+    Raises:
+        UserError: See :func:`assign_splits`.
+    """
+    asked: dict[str, set[PairKey]] = {}
+    for name, pair in zip(names, pairs, strict=True):
+        asked.setdefault(name, set()).add(pair)
+    splits = assign_splits({name: stratum_of(own) for name, own in asked.items()}, seed, fractions, keep)
+    return [splits[name] for name in names], splits
+
+
+def _check_fractions(fractions: Mapping[str, float]) -> None:
+    shares = list(fractions.values())
+    if any(not share >= 0 for share in shares) or not math.isclose(math.fsum(shares), 1):
         raise UserError(f"split fractions must not be negative and must sum to 1, got {dict(fractions)}")
-    digest = hashlib.sha256(f"{seed}|{canonical_video_id(video_id, dataset)}".encode()).digest()
-    draw = int.from_bytes(digest[:8]) / 2**64
-    bound = 0.0
-    for name, share in fractions.items():
-        bound += share
-        if draw < bound:
-            return name
-    return [name for name, share in fractions.items() if share > 0][-1]
 
 
-def split_samples(
-    samples: Sequence[Sample], seed: int = 0, fractions: Mapping[str, float] = DEFAULT_FRACTIONS
-) -> dict[str, list[Sample]]:
-    """Samples by split, order kept; every split is there, possibly empty.
+def _draw(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}|{name}".encode()).digest()
 
-    Raises:
-        UserError: If the shares are negative or do not sum to 1.
-    """
-    splits: dict[str, list[Sample]] = {name: [] for name in fractions}
-    for sample in samples:
-        splits[split_of(sample.video_id, sample.dataset, seed, fractions)].append(sample)
-    return splits
+
+def _apportioned(owed: Mapping[str, float], count: int) -> dict[str, int]:
+    """Share out a number of videos as they are owed: whole numbers, the largest remainders rounded up."""
+    wanted = {split: max(0.0, value) for split, value in owed.items()}
+    total = sum(wanted.values())
+    exact = {split: value * count / total if total else 0.0 for split, value in wanted.items()}
+    given = {split: math.floor(value + 1e-9) for split, value in exact.items()}
+    order = sorted(exact, key=lambda split: (given[split] - exact[split], -owed[split]))
+    for split in order[: count - sum(given.values())]:
+        given[split] += 1
+    return given
