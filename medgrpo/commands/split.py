@@ -1,4 +1,4 @@
-"""Split a records file by source video: no video in two splits, every dataset and task in each by its share."""
+"""Split a records file by source video: no video in two splits, each dataset and task shared out."""
 
 from __future__ import annotations
 
