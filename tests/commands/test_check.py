@@ -211,3 +211,9 @@ def test_video_files(tmp_path: Path) -> None:
     problems = [defect["problem"] for defect in json.loads(report.read_text())["list"]]
     assert problems[0].startswith("rubbish.mp4: cannot be decoded: ")
     assert problems[1] == "gone.mp4: no such file"
+
+
+def test_the_synthetic_world_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["synthesize", str(tmp_path), "--videos=4", "--mp4=1", "--workers=1"]) == 0
+    for name in ("train", "test", "test_mp4"):
+        assert check(tmp_path / f"{name}.json", "--frames") == 0, capsys.readouterr().out
