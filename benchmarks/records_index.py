@@ -49,20 +49,8 @@ SOURCES = {
 }
 QA_TYPES = ("tal", "stg", "dense_captioning_gpt", "video_summary_gemini", "next_action")
 WORDS = [
-    "the",
-    "surgeon",
-    "retracts",
-    "tissue",
-    "grasps",
-    "dissects",
-    "along",
-    "plane",
-    "with",
-    "hook",
-    "while",
-    "left",
-    "instrument",
-    "holds",
+    *("the", "surgeon", "retracts", "tissue", "grasps", "dissects", "along", "plane", "with", "hook"),
+    *("while", "left", "instrument", "holds"),
 ]
 
 

@@ -171,7 +171,7 @@ def build_index(records: str | Path, *, progress: bool = False) -> pa.Table:
 
 def index_paths(records: Path) -> list[Path]:
     """Where the index of a records file may be: beside it, else in the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     digest = hashlib.sha256(os.fsencode(records.resolve())).hexdigest()[:16]
     return [
         records.with_name(f"{records.name}.index.arrow"),

@@ -129,7 +129,9 @@ def check_records(
     known: dict[tuple[str, str], tuple[str, str]] = {}
     lines = array("q")
     duplicates = _Duplicates(findings.path)
-    for raw in _scan(findings.path, skip_broken_lines, progress):
+    for raw in _scan(findings.path, progress, "read rows"):
+        if not raw.is_json and not skip_broken_lines:
+            raise UserError(f"{path}: {raw.problem}")
         findings.rows += 1
         lines.append(raw.line)
         fields, errors = _inspect(raw)
@@ -155,20 +157,20 @@ def check_records(
     return findings
 
 
-def good_rows(findings: Findings) -> Iterator[dict[str, Any]]:
+def good_rows(findings: Findings, progress: bool = True) -> Iterator[dict[str, Any]]:
     """The rows without a defect, read again."""
     bad = findings.by_row
-    return (raw.value for raw in scan_rows(findings.path, tolerant=True) if raw.row not in bad)
+    return (raw.value for raw in _scan(findings.path, progress, "write good rows") if raw.row not in bad)
 
 
-def bad_rows(findings: Findings) -> Iterator[dict[str, Any]]:
+def bad_rows(findings: Findings, progress: bool = True) -> Iterator[dict[str, Any]]:
     """The other rows, read again, with their number as ``_row`` and what is wrong as ``_defects``.
 
     What is no object is under ``_value``, a line that is no JSON as text under ``_line``.
     """
     bad = findings.by_row
     with findings.path.open("rb") as file:
-        for raw in scan_rows(findings.path, tolerant=True):
+        for raw in _scan(findings.path, progress, "write bad rows"):
             if raw.row not in bad:
                 continue
             told = [{"field": d.field, "problem": d.problem} for d in bad[raw.row]]
@@ -223,14 +225,12 @@ def _content(record: Any) -> bytes:
     return hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=16).digest()
 
 
-def _scan(path: Path, skip_broken_lines: bool, progress: bool) -> Iterator[RawRow]:
+def _scan(path: Path, progress: bool, title: str) -> Iterator[RawRow]:
     from tqdm import tqdm
 
     size = path.stat().st_size if path.is_file() else 0
-    with tqdm(total=size, desc="read rows", unit="B", unit_scale=True, disable=not progress) as bar:
+    with tqdm(total=size, desc=title, unit="B", unit_scale=True, disable=not progress) as bar:
         for raw in scan_rows(path, tolerant=True):
-            if not raw.is_json and not skip_broken_lines:
-                raise UserError(f"{path}: {raw.problem}")
             yield raw
             bar.update(raw.offset + raw.length - bar.n)
         bar.update(size - bar.n)
