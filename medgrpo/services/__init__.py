@@ -1,4 +1,4 @@
-"""What several parts of medgrpo share: the sentence encoder."""
+"""What several parts of medgrpo share: the sentence encoder, a client for chat models, files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,318 @@
+"""Questions to any server that speaks OpenAI's chat completions, many at a time.
+
+Nothing leaves the machine unless the caller says so: a server elsewhere is refused by default, redirects are
+not followed, and requests to this machine ignore proxies. The key is read from the environment when it is
+used and is kept nowhere; messages are cleaned of it. The SDK retries what fails on the way (lost
+connections, 408, 409, 429 with its Retry-After, 5xx); an unreadable reply is asked again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from medgrpo.errors import MissingExtraError, UserError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["ChatClient", "ChatReply"]
+
+_LONGEST_WAIT = 120.0  # seconds: the longest Retry-After that the SDK obeys
+_MANY = 50  # questions from which on a progress bar is worth its line
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came back for one question.
+
+    Attributes:
+        text: The reply; empty unless ``status`` is ``ok``.
+        status: ``ok``, ``timeout``, ``http`` (the server failed or could not be reached), ``schema``
+            (unreadable) or ``refused``.
+        detail: What went wrong, for people.
+        model: As the server names it.
+        latency_s: Seconds, retries and repetitions included.
+        prompt_tokens: Tokens sent, repetitions included.
+        completion_tokens: Tokens received, repetitions included.
+    """
+
+    text: str = ""
+    status: str = "ok"
+    detail: str = ""
+    model: str = ""
+    latency_s: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ChatClient:
+    """A chat model behind an HTTP server.
+
+    Args:
+        model: Name under which the server knows it.
+        base_url: Of the API, e.g. ``http://localhost:8000/v1``.
+        api_key_env: Name of the environment variable that holds the key; None for a server without keys.
+        allow_remote: Whether the server may be on another machine.
+        timeout_s: Seconds for one attempt.
+        max_retries: Further attempts after failures on the way.
+        concurrency: Questions under way at a time.
+        parameters: Sent with every question, e.g. ``temperature``.
+
+    Raises:
+        UserError: If the server is remote and may not be, an argument is out of range, the variable of the
+            key is not set, or the ``openai`` package is missing.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key_env: str | None = None,
+        allow_remote: bool = False,
+        timeout_s: float = 30.0,
+        max_retries: int = 4,
+        concurrency: int = 8,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.base_url = base_url
+        self.api_key_env = api_key_env
+        self.timeout_s = timeout_s
+        self.max_retries = max_retries
+        self.concurrency = concurrency
+        self.parameters = dict(parameters or {})
+        self._is_local = _checked_host(base_url, allow_remote)
+        if not model:
+            raise UserError("a chat model needs a name")
+        if not timeout_s > 0 or max_retries < 0 or concurrency < 1:
+            raise UserError(
+                "timeout_s must be above 0, max_retries at least 0 and concurrency at least 1, "
+                f"got {timeout_s}, {max_retries} and {concurrency}"
+            )
+        if importlib.util.find_spec("openai") is None:
+            raise MissingExtraError("openai", "judge")
+        self._key()
+
+    def ask(
+        self,
+        prompts: Sequence[str],
+        readable: Callable[[str], bool] = bool,
+        reask: str = "",
+        reasks: int = 0,
+        progress: str = "ask",
+    ) -> list[ChatReply]:
+        """Ask questions, each as one user message.
+
+        Args:
+            prompts: The questions.
+            readable: Whether a reply is of use; others are asked again.
+            reask: What an unreadable reply is answered with.
+            reasks: How often.
+            progress: Title of the progress bar, which appears for many questions.
+
+        Returns:
+            One reply a question, in order; failures carry a status. Once the server has been out of reach
+            for a while, the remaining questions fail without being asked.
+
+        Raises:
+            UserError: If the server refuses the key or does not know the model.
+        """
+        if not prompts:
+            return []
+        bar = tqdm(total=len(prompts), desc=progress, disable=len(prompts) < _MANY, unit="call", leave=False)
+        with bar:
+            work = _Work(list(prompts), readable, reask, reasks, bar)
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                return asyncio.run(self._all(work))
+            with ThreadPoolExecutor(1) as pool:  # inside someone's event loop, e.g. a notebook's
+                return pool.submit(lambda: asyncio.run(self._all(work))).result()
+
+    def _key(self) -> str:
+        """The key, or a stand-in where the server needs none."""
+        if self.api_key_env is None:
+            return "none"
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.api_key_env):
+            # The value is not shown: it may be the key itself.
+            raise UserError(
+                "api_key_env must be the name of an environment variable in capitals, never the key"
+            )
+        key = os.environ.get(self.api_key_env, "")
+        if not key:
+            raise UserError(f"the environment variable {self.api_key_env} is not set; it must hold the key")
+        return key
+
+    def _open(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        return AsyncOpenAI(
+            api_key=self._key(),
+            base_url=self.base_url,
+            timeout=self.timeout_s,
+            max_retries=self.max_retries,
+            http_client=DefaultAsyncHttpxClient(
+                timeout=self.timeout_s, follow_redirects=False, trust_env=not self._is_local
+            ),
+        )
+
+    async def _all(self, work: _Work) -> list[ChatReply]:
+        mistakes: list[BaseException] = []
+        async with self._open() as client:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self.concurrency, len(work.prompts))):
+                        group.create_task(self._worker(client, work))
+            except* UserError as found:
+                mistakes += found.exceptions
+        if mistakes:
+            raise mistakes[0]
+        return [work.replies[i] for i in range(len(work.prompts))]
+
+    async def _worker(self, client: AsyncOpenAI, work: _Work) -> None:
+        for i in work.queue:
+            if work.out_of_reach >= 2 * self.concurrency:
+                work.done(i, ChatReply(status="http", detail=f"not asked: {work.last_detail}"))
+                continue
+            work.done(i, await self._converse(client, work, work.prompts[i]))
+
+    async def _converse(self, client: AsyncOpenAI, work: _Work, prompt: str) -> ChatReply:
+        """Ask until a reply is readable."""
+        messages = [{"role": "user", "content": prompt}]
+        latency, sent, received = 0.0, 0, 0
+        for left in range(work.reasks, -1, -1):
+            reply = await self._once(client, messages)
+            latency += reply.latency_s
+            sent += reply.prompt_tokens
+            received += reply.completion_tokens
+            reply = replace(reply, latency_s=latency, prompt_tokens=sent, completion_tokens=received)
+            if reply.status != "ok" or work.readable(reply.text):
+                return reply
+            if left and reply.text and work.reask:
+                said = {"role": "assistant", "content": reply.text[:2000]}
+                messages = [messages[0], said, {"role": "user", "content": work.reask}]
+        shown = " ".join(reply.text.split())[:80]
+        return replace(reply, text="", status="schema", detail=f"unreadable reply {shown!r}")
+
+    async def _once(self, client: AsyncOpenAI, messages: Sequence[Mapping[str, str]]) -> ChatReply:
+        """One question with the SDK's retries."""
+        import openai
+
+        started = time.monotonic()
+
+        def failed(status: str, detail: str) -> ChatReply:
+            return ChatReply("", status, self._cleaned(detail), self.model, time.monotonic() - started)
+
+        # The SDK's limit is for each read; this one ends a reply that trickles for ever.
+        limit = self.timeout_s * (self.max_retries + 1) + _LONGEST_WAIT * self.max_retries
+        try:
+            async with asyncio.timeout(limit):
+                answer: Any = await client.chat.completions.create(
+                    model=self.model, messages=messages, **self.parameters
+                )
+        except (openai.APITimeoutError, TimeoutError):
+            return failed("timeout", f"no reply from {self.base_url} within {self.timeout_s:g} s")
+        except openai.APIConnectionError:
+            return failed("http", f"{self.base_url} cannot be reached")
+        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+            told = self._cleaned(f"{self.base_url} refuses {self.model}: {error.message}")
+            raise UserError(f"{told} (key from: {self.api_key_env or 'none'})") from None
+        except openai.APIStatusError as error:
+            status = "refused" if error.code == "content_filter" else "http"
+            return failed(status, f"{error.status_code}: {error.message}")
+        except openai.OpenAIError as error:
+            return failed("http", type(error).__name__)
+        return _read(answer, self.model, time.monotonic() - started)
+
+    def _cleaned(self, message: str) -> str:
+        """One short line without the key."""
+        key = self._key()
+        line = " ".join(message.split())
+        return (line.replace(key, "***") if self.api_key_env else line)[:240]
+
+
+class _Work:
+    """The questions of one call and what has come back for them."""
+
+    def __init__(
+        self, prompts: list[str], readable: Callable[[str], bool], reask: str, reasks: int, bar: Any
+    ) -> None:
+        self.prompts = prompts
+        self.readable = readable
+        self.reask = reask
+        self.reasks = reasks
+        self.bar = bar
+        self.queue: Iterator[int] = iter(range(len(prompts)))
+        self.replies: dict[int, ChatReply] = {}
+        self.out_of_reach = 0  # failures to reach the server, one after the other
+        self.last_detail = ""
+
+    def done(self, i: int, reply: ChatReply) -> None:
+        """Keep a reply."""
+        self.replies[i] = reply
+        unreached = reply.status == "timeout" or reply.detail.endswith("cannot be reached")
+        self.out_of_reach = self.out_of_reach + 1 if unreached else self.out_of_reach
+        if reply.status in ("ok", "schema", "refused"):
+            self.out_of_reach = 0
+        self.last_detail = reply.detail if unreached else self.last_detail
+        self.bar.update(1)
+
+
+def _read(answer: Any, model: str, latency: float) -> ChatReply:
+    """A completion as a reply; a body of another form is unreadable."""
+    try:
+        choice = answer.choices[0]
+        content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
+    except (AttributeError, IndexError, TypeError):
+        return ChatReply("", "schema", "the body is no chat completion", model, latency)
+    usage = getattr(answer, "usage", None)
+    reply = ChatReply(
+        model=str(answer.model or model),
+        latency_s=latency,
+        prompt_tokens=int(getattr(usage, "prompt_tokens", None) or 0),
+        completion_tokens=int(getattr(usage, "completion_tokens", None) or 0),
+    )
+    if refusal or choice.finish_reason == "content_filter":
+        reason = " ".join(str(refusal or "content filter").split())[:240]
+        return replace(reply, status="refused", detail=reason)
+    return replace(reply, text=content if isinstance(content, str) else "")
+
+
+def _checked_host(base_url: str, allow_remote: bool) -> bool:
+    """Whether the server is this machine.
+
+    Raises:
+        UserError: If the address is malformed, holds a secret, or is elsewhere and may not be.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port, parts = "", None, urlsplit("")
+    del port
+    if parts.scheme not in ("http", "https") or not host:
+        raise UserError("base_url must look like http://localhost:8000/v1")
+    if parts.username or parts.password or parts.query:
+        raise UserError("base_url must not hold a user, a password or a query; keys go into api_key_env")
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not allow_remote:
+        raise UserError(
+            f"{host} is another machine, and the judged text would leave this one; "
+            "if it may, say so with allow_remote: true"
+        )
+    return local
