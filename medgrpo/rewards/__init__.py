@@ -5,7 +5,7 @@ from __future__ import annotations
 from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
 from medgrpo.rewards.composite import CompositeReward, leave_out
 from medgrpo.rewards.judge import JudgeReward
-from medgrpo.rewards.judges import Judge, JudgeRequest, LexiconJudge, Rubric, load_rubric
+from medgrpo.rewards.judges import ChatJudge, Judge, JudgeRequest, LexiconJudge, Rubric, load_rubric
 from medgrpo.rewards.normalizers import (
     IdentityNormalizer,
     LogisticNormalizer,
@@ -19,6 +19,7 @@ from medgrpo.rewards.statistics import MetricStatistics, Provenance, Statistics,
 from medgrpo.rewards.task_metric import TaskMetricReward
 
 __all__ = [
+    "ChatJudge",
     "CompositeReward",
     "IdentityNormalizer",
     "Judge",

@@ -17,6 +17,8 @@ __all__ = ["JudgeReward"]
 class JudgeReward(RewardComponent):
     """Mean over a rubric's dimensions, from 1 to 5; NaN with the judge's status where it failed.
 
+    A judgement with a score outside 1 to 5 is a failed one, with status ``schema``.
+
     Args:
         tasks: Canonical task to weight.
         judge: Who judges; the offline lexicon judge by default.
@@ -42,7 +44,8 @@ class JudgeReward(RewardComponent):
         ]
         scores = []
         for judgement in self.judge.judge(requests):
-            usable = judgement.status in ("ok", "gated") and math.isfinite(judgement.mean)
+            in_range = all(1.0 <= score <= 5.0 for score in judgement.scores.values())
+            usable = judgement.status in ("ok", "gated") and math.isfinite(judgement.mean) and in_range
             status = judgement.status if usable or judgement.status not in ("ok", "gated") else "schema"
             scores.append(RawScore(judgement.mean if usable else math.nan, status, judgement=judgement))
         return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medgrpo.rewards.judges.base import Dimension, Judge, JudgeRequest, Rubric, load_rubric
+from medgrpo.rewards.judges.chat import ChatJudge
 from medgrpo.rewards.judges.lexicon import LexiconJudge
 
-__all__ = ["Dimension", "Judge", "JudgeRequest", "LexiconJudge", "Rubric", "load_rubric"]
+__all__ = ["ChatJudge", "Dimension", "Judge", "JudgeRequest", "LexiconJudge", "Rubric", "load_rubric"]

@@ -1,0 +1,192 @@
+"""A judge behind any OpenAI-compatible server: GPT-4.1, or an open model that vLLM serves on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from medgrpo.errors import UserError
+from medgrpo.rewards.judges import prompt
+from medgrpo.rewards.judges.base import Judge, JudgeRequest, load_rubric
+from medgrpo.rewards.judges.replies import LOWEST, parse_json, parse_lines
+from medgrpo.services.chat import ChatClient, ChatReply
+from medgrpo.types import Judgement
+
+__all__ = ["ChatJudge"]
+
+_log = logging.getLogger(__name__)
+
+
+class ChatJudge(Judge):
+    """Asks a chat model to score an answer against its reference by a rubric.
+
+    The model sees task, reference and answer, not the question, each answer alone. Equal requests are judged
+    once; failures are not remembered. A judgement that could not be had has no scores and says why:
+    ``timeout``, ``http``, ``schema`` (unreadable to the end) or ``refused``.
+
+    Args:
+        model: Name under which the server knows the model.
+        base_url: Of the API, e.g. ``http://localhost:8000/v1``.
+        rubric: Shipped rubric by name, or a YAML file.
+        form: Of the reply. ``lines`` is the leaderboard's, which accepts any whole number; ``json`` is locked
+            by a schema, has a rationale before each score and accepts 1 to 5 only.
+        api_key_env: Name of the environment variable with the key; None for a server without keys.
+        allow_remote: Whether the server may be on another machine: answers and references go there.
+        timeout_s: Seconds for one attempt.
+        max_retries: Further attempts after failures on the way, made by the SDK, which obeys Retry-After.
+        reasks: How often an unreadable reply is asked again.
+        concurrency: Requests under way at a time.
+        temperature: Of the sampling; None leaves it to the server.
+        seed: Of the sampling; None sends none.
+        max_tokens: Longest reply; None leaves it to the server.
+        gate: Give an answer without a letter the lowest score unasked, with status ``gated``: models can be
+            fooled by a lone colon. The leaderboard asks.
+        extra_body: Further fields for the server, e.g.
+            ``{chat_template_kwargs: {enable_thinking: false}}`` for Qwen3 behind vLLM.
+        cache_size: How many judgements are kept; the least recently used leave first.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        rubric: str = "medgrpo-five@1",
+        form: Literal["lines", "json"] = "json",
+        api_key_env: str | None = None,
+        allow_remote: bool = False,
+        timeout_s: float = 30.0,
+        max_retries: int = 4,
+        reasks: int = 1,
+        concurrency: int = 8,
+        temperature: float | None = 0.0,
+        seed: int | None = None,
+        max_tokens: int | None = 1024,
+        gate: bool = True,
+        extra_body: dict[str, Any] | None = None,
+        cache_size: int = 100_000,
+    ) -> None:
+        if form not in ("lines", "json"):
+            raise UserError(f"ChatJudge: form must be lines or json, got {form!r}")
+        if reasks < 0 or cache_size < 0:
+            raise UserError("ChatJudge: reasks and cache_size must be at least 0")
+        self.rubric = load_rubric(rubric)
+        self.model = model
+        self.form = form
+        self.reasks = reasks
+        self.gate = gate
+        self.cache_size = cache_size
+        self._names = tuple(d.name for d in self.rubric.dimensions)
+        self._instructions = prompt.instructions(self.rubric, form)
+        parameters = _parameters(temperature, seed, max_tokens, extra_body)
+        if form == "json":
+            schema = {"name": "scores", "strict": True, "schema": prompt.reply_schema(self._names)}
+            parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
+        constant = json.dumps([self._instructions, parameters, gate], sort_keys=True, default=str)
+        self.prompt_hash = hashlib.sha256(constant.encode()).hexdigest()[:16]
+        self._client = ChatClient(
+            model, base_url, api_key_env, allow_remote, timeout_s, max_retries, concurrency, parameters
+        )
+        self._cache: OrderedDict[str, Judgement] = OrderedDict()
+
+    @property
+    def id(self) -> str:
+        """``<model>/<form>/<hash of everything that requests have in common>``."""
+        return f"{self.model}/{self.form}/{self.prompt_hash}"
+
+    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
+        """See :meth:`Judge.judge`; a progress bar appears for many requests.
+
+        Raises:
+            UserError: If the server refuses the key or does not know the model.
+        """
+        items = [prompt.item(request) for request in requests]
+        results: dict[str, Judgement] = {}
+        for request, text in zip(requests, items, strict=True):
+            if text in self._cache:
+                self._cache.move_to_end(text)
+                results[text] = replace(self._cache[text], cached=True)
+            elif self.gate and not any(c.isalpha() for c in prompt.neutral(request.candidate)):
+                results[text] = self._gated()
+        asked = [text for text in dict.fromkeys(items) if text not in results]
+        replies = self._client.ask(
+            [self._instructions + text for text in asked],
+            readable=lambda reply: self._parsed(reply) is not None,
+            reask=prompt.reask(self._names, self.form),
+            reasks=self.reasks,
+            progress=f"judge by {self.model}",
+        )
+        for text, reply in zip(asked, replies, strict=True):
+            results[text] = self._judgement(reply)
+            if results[text].status == "ok":
+                self._cache[text] = results[text]
+        while len(self._cache) > self.cache_size:
+            self._cache.popitem(last=False)
+        _report(replies, self.model)
+        # A repetition inside the call cost nothing.
+        seen: set[str] = set()
+        judged = []
+        for text in items:
+            judged.append(replace(results[text], cached=True) if text in seen else results[text])
+            seen.add(text)
+        return judged
+
+    def _parsed(self, text: str) -> tuple[dict[str, float], dict[str, str]] | None:
+        """Scores and rationales of a reply; what a model thought aloud before it does not count."""
+        answer = text.rpartition("</think>")[2]
+        if self.form == "json":
+            return parse_json(answer, self._names)
+        scores = parse_lines(answer, self._names)
+        return None if scores is None else (scores, {})
+
+    def _judgement(self, reply: ChatReply) -> Judgement:
+        parsed = self._parsed(reply.text) if reply.status == "ok" else None
+        scores, rationales = parsed or ({}, {})
+        return Judgement(
+            model=reply.model or self.model,
+            rubric=self.rubric.name,
+            scores=scores,
+            rationales=rationales,
+            status="schema" if reply.status == "ok" and parsed is None else reply.status,
+            prompt_hash=self.prompt_hash,
+            latency_s=reply.latency_s,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+        )
+
+    def _gated(self) -> Judgement:
+        return Judgement(
+            model=self.model,
+            rubric=self.rubric.name,
+            scores=dict.fromkeys(self._names, float(LOWEST)),
+            rationales=dict.fromkeys(self._names, "The answer holds no words."),
+            status="gated",
+            prompt_hash=self.prompt_hash,
+        )
+
+
+def _parameters(
+    temperature: float | None, seed: int | None, max_tokens: int | None, extra_body: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What is sent with every request; None sends nothing."""
+    if temperature is not None and not 0.0 <= temperature < math.inf:
+        raise UserError(f"ChatJudge: temperature must be at least 0, got {temperature}")
+    if max_tokens is not None and max_tokens < 1:
+        raise UserError(f"ChatJudge: max_tokens must be at least 1, got {max_tokens}")
+    given = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens, "extra_body": extra_body}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _report(replies: Sequence[ChatReply], model: str) -> None:
+    """One warning for all failures, with an example of each kind."""
+    failed = [reply for reply in replies if reply.status != "ok"]
+    if failed:
+        example = {reply.status: reply.detail for reply in reversed(failed)}
+        counted = Counter(reply.status for reply in failed)
+        kinds = "; ".join(f"{count} {kind} (e.g. {example[kind]})" for kind, count in counted.items())
+        _log.warning("judge %s: %d of %d requests failed: %s", model, len(failed), len(replies), kinds)
