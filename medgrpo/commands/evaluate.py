@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.judge_option import judge_option
 from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.errors import UserError
 from medgrpo.types import PairKey, Sample
@@ -39,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="scores file to write")
     parser.add_argument(
-        "--judge", choices=("lexicon",), help="judge of the caption columns; without one they stay empty"
+        "--judge",
+        help="judge of the caption columns: lexicon, or a YAML file with class_path and init_args such as "
+        "configs/judge/gpt-4.1-official.yaml; without one they stay empty",
     )
     parser.add_argument(
         "--shuffle-videos",
@@ -77,11 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read or make predictions, score them, write the scores and print the tables."""
     from medgrpo.evaluation import evaluate
-    from medgrpo.evaluation.judging import named_judge
 
     _check(args)
+    judge = judge_option(args.judge)
     given = _answered(args) if args.model is not None else _read(args)
-    judge = named_judge(args.judge) if args.judge else None
     try:
         scores = evaluate(given.records, given.entries, args.protocol, judge)
     except UserError as error:
@@ -106,6 +108,11 @@ def _print(args: argparse.Namespace, scores: Scores) -> None:
         print("\n" + detail_table(scores))
     for column, reason in scores.counts.get("lost_columns", {}).items():
         print(f"{column} is 0 because the leaderboard's scorer stops there: {reason}")
+    if failed := scores.counts.get("judge_failed"):
+        print(
+            f"the judge gave no score for {failed} of {scores.counts['judged']} pairs of captions, left "
+            "out as on the leaderboard; a column without any score is the sentence encoder's cosine, as there"
+        )
     if aside := scores.counts.get("quarantined"):
         print(
             f"set aside: {aside['records']} of the records, {aside['predictions']} of the predictions, "

@@ -46,13 +46,14 @@ def evaluate(
             a dictionary may say whether the answer was ``truncated``.
         protocol: ``official`` or ``strict``.
         judge: For the caption columns, which are None without one: an object with
-            ``judge(requests) -> judgements``, or a function from caption pairs to scores by aspect.
+            ``judge(requests) -> judgements``, or a function from caption pairs to scores by aspect. Failed
+            calls are left out and counted as ``judge_failed`` under ``official``, as on the leaderboard.
         encoder: Sentence embeddings; by default the packaged all-MiniLM-L6-v2, loaded when first needed.
         captions: Strict only: replaces the scorer of free-text answers made of ``encoder`` and ``judge``.
 
     Raises:
         UserError: For predictions that do not fit the records, an unknown protocol, or (strict) a record
-            without ground truth.
+            without ground truth or a failed call of the judge.
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol {protocol!r}; known are: {', '.join(PROTOCOLS)}")
@@ -96,6 +97,8 @@ def _official(
         entry["rows"] += 1
         entry["counted"] += value is not None
     counts: dict[str, Any] = {"records": len(rows), "by_task": by_task}
+    if judge is not None:
+        counts |= {"judged": result.judged, "judge_failed": result.judge_failed}
     if result.lost:
         counts["lost_columns"] = result.lost
     return Scores(

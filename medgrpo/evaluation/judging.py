@@ -51,6 +51,8 @@ def _requesting(method: Any) -> CaptionJudge:
 def named_judge(name: str) -> Any:
     """A judge that needs no configuration, by the name that the command line uses.
 
+    Others are built from files by :mod:`medgrpo.commands.judge_option`.
+
     Raises:
         UserError: If there is none of that name.
     """
@@ -58,4 +60,4 @@ def named_judge(name: str) -> Any:
         from medgrpo.rewards.judges import LexiconJudge
 
         return LexiconJudge()
-    raise UserError(f"unknown judge {name!r}; known are: lexicon")
+    raise UserError(f"unknown judge {name!r}; known are: lexicon, and a YAML file with its class_path")

@@ -54,6 +54,8 @@ class OfficialResult:
         by_source: Source to its own board.
         lost: Column to the row that crashes the official scorer; the board shows 0 there.
         results: Task to the outcome of its scorer.
+        judged: Distinct pairs of captions that a judge was asked about.
+        judge_failed: Those whose call failed, which are left out.
     """
 
     board: dict[str, float | None]
@@ -61,6 +63,8 @@ class OfficialResult:
     by_source: dict[str, dict[str, float | None]]
     lost: dict[str, str] = field(default_factory=dict)
     results: dict[str, TaskResult] = field(default_factory=dict)
+    judged: int = 0
+    judge_failed: int = 0
 
 
 def task_of(qa_type: str) -> str | None:
@@ -106,7 +110,9 @@ def score_rows(
             own = [row for row in members if row.source == source]
             part = _score(task, own, encoder, judged)
             by_source.setdefault(source, dict.fromkeys(COLUMNS)).update(part.columns)
-    return OfficialResult(board, [values.get(row.index) for row in rows], by_source, lost, results)
+    asked, failed = judged.counts if judged is not None else (0, 0)
+    per_record = [values.get(row.index) for row in rows]
+    return OfficialResult(board, per_record, by_source, lost, results, asked, failed)
 
 
 def _score(

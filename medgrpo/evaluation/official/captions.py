@@ -60,6 +60,11 @@ class JudgedPairs:
         distinct = list(dict.fromkeys(pairs))
         self._scores = dict(zip(distinct, judge(distinct), strict=True)) if distinct else {}
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Distinct pairs, and those whose call failed."""
+        return len(self._scores), sum(scores is None for scores in self._scores.values())
+
     def of(self, pair: CaptionPair) -> Mapping[str, float] | None:
         """Scores of one pair, None if its call failed."""
         return self._scores[pair]
