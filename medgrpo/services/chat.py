@@ -198,13 +198,13 @@ class ChatClient:
             sent += reply.prompt_tokens
             received += reply.completion_tokens
             reply = replace(reply, latency_s=latency, prompt_tokens=sent, completion_tokens=received)
-            if reply.status != "ok" or work.readable(reply.text):
+            if reply.status not in ("ok", "schema") or (reply.text and work.readable(reply.text)):
                 return reply
             if left and reply.text and work.reask:
                 said = {"role": "assistant", "content": reply.text[:2000]}
                 messages = [messages[0], said, {"role": "user", "content": work.reask}]
         shown = " ".join(reply.text.split())[:80]
-        return replace(reply, text="", status="schema", detail=f"unreadable reply {shown!r}")
+        return replace(reply, text="", status="schema", detail=reply.detail or f"unreadable reply {shown!r}")
 
     async def _once(self, client: AsyncOpenAI, messages: Sequence[Mapping[str, str]]) -> ChatReply:
         """One question with the SDK's retries."""
@@ -234,6 +234,8 @@ class ChatClient:
             return failed(status, f"{error.status_code}: {error.message}")
         except openai.OpenAIError as error:
             return failed("http", type(error).__name__)
+        except ValueError:
+            return failed("schema", "the body is no JSON")
         return _read(answer, self.model, time.monotonic() - started)
 
     def _cleaned(self, message: str) -> str:
