@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from medgrpo import cli
+from medgrpo.commands.judge_option import judge_option, parsed_judge
+from medgrpo.rewards import ChatJudge, LexiconJudge
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -16,7 +18,6 @@ TRAINER_ENTRIES = ("sft", "grpo")
 
 ENTRY_OF_FOLDER = {
     "advantage": "grpo",
-    "judge": "grpo",
     "normalizer": "grpo",
     "reward": "grpo",
     "rollout": "grpo",
@@ -24,7 +25,7 @@ ENTRY_OF_FOLDER = {
 """Overlays of these folders refine one entry; a file whose name begins with an entry's refines that one; all
 others refine every entry."""
 
-OTHER_COMMANDS = {"build"}
+OTHER_COMMANDS = {"build", "judge"}
 """Folders read by other commands, which test their own files; so do files that set no key of a trainer."""
 
 STAND_INS = {
@@ -74,6 +75,25 @@ def test_config_composes_and_parses(
     config = yaml.safe_load(captured.out)
     assert config["model"]["class_path"].startswith("medgrpo.modules.")
     assert isinstance(config["trainer"]["callbacks"], list)
+
+
+JUDGES = sorted((CONFIGS / "judge").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", JUDGES, ids=[path.stem for path in JUDGES])
+def test_judge_config_is_one_judge(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_MODEL", "some/model")
+    monkeypatch.delenv("JUDGE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123")
+    parser, tree = parsed_judge(str(path))
+    judge = judge_option(f"configs/judge/{path.name}")
+    assert isinstance(judge, LexiconJudge | ChatJudge)
+    assert "sk-secret-123" not in parser.dump(tree)
+    if path.stem.endswith("-official"):
+        assert (judge.rubric.name, judge.form) == ("medvidbench-best5@1", "lines")
+        remote = yaml.safe_load(path.read_text())["init_args"].get("allow_remote", False)
+        assert remote == (path.stem == "gpt-4.1-official")
+        assert judge.model == ("gpt-4.1" if remote else "some/model")
 
 
 def test_every_file_says_what_it_is() -> None:

@@ -31,7 +31,7 @@ def judge_option(value: str | None) -> Any:
         return named_judge(value)
     parser, tree = parsed_judge(value)
     try:
-        judge: Judge = parser.instantiate_classes(tree).judge
+        judge: Judge = parser.instantiate(tree).judge
     except (TypeError, ValueError) as error:
         raise UserError(f"{value}: {error}") from error
     return judge

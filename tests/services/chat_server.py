@@ -87,6 +87,9 @@ def serve(answer: Callable[[dict[str, Any]], Answer | str]) -> Iterator[ChatServ
         daemon_threads = True
         block_on_close = False
 
+        def handle_error(self, *args: Any) -> None:
+            """A client that hangs up is no news."""
+
     server = Server(("127.0.0.1", 0), Handler)
     state.base_url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02), daemon=True)
