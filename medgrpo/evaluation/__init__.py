@@ -12,12 +12,12 @@ gamed by abstaining, spraying or constants. ``evaluate`` is the whole of it::
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medgrpo.errors import UserError
 from medgrpo.evaluation import official, strict
-from medgrpo.evaluation.judging import as_caption_judge
+from medgrpo.evaluation.judging import as_caption_judge, judge_names
 from medgrpo.evaluation.official import CaptionJudge, Encoder
 from medgrpo.evaluation.rows import Prediction, Record, answers_of, as_sample, truncations_of
 from medgrpo.evaluation.scores import RowNames, Scores, read_scores
@@ -64,7 +64,7 @@ def evaluate(
         encoder = SentenceEncoder()
     caption_judge = as_caption_judge(judge)
     if protocol == "official":
-        return _official(records, texts, encoder, caption_judge)
+        return _official(records, texts, encoder, caption_judge, judge_names(judge))
     samples = [as_sample(record, i) for i, record in enumerate(records)]
     result = strict.score_samples(
         samples, texts, encoder, caption_judge, captions=captions, truncated=truncations_of(predictions)
@@ -78,7 +78,7 @@ def evaluate(
         board=result.board,
         per_record=[row.score for row in result.rows],
         by_dataset=result.by_dataset,
-        counts={"records": len(samples), "by_task": by_task},
+        counts={"records": len(samples), "by_task": by_task, **judge_names(judge)},
         by_task=result.by_task,
         names=RowNames.of(samples, [row.parsed.status for row in result.rows]),
         judged=[row.extra.get("judge") for row in result.rows],
@@ -87,7 +87,11 @@ def evaluate(
 
 
 def _official(
-    records: Sequence[Record], texts: Sequence[str], encoder: Encoder, judge: CaptionJudge | None
+    records: Sequence[Record],
+    texts: Sequence[str],
+    encoder: Encoder,
+    judge: CaptionJudge | None,
+    judged_by: Mapping[str, str],
 ) -> Scores:
     rows = [official.official_row(r, t, i) for i, (r, t) in enumerate(zip(records, texts, strict=True))]
     result = official.score_rows(rows, encoder, judge)
@@ -98,7 +102,7 @@ def _official(
         entry["counted"] += value is not None
     counts: dict[str, Any] = {"records": len(rows), "by_task": by_task}
     if judge is not None:
-        counts |= {"judged": result.judged, "judge_failed": result.judge_failed}
+        counts |= {**judged_by, "judged": result.judged, "judge_failed": result.judge_failed}
     if result.lost:
         counts["lost_columns"] = result.lost
     return Scores(

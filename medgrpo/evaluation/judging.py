@@ -8,7 +8,7 @@ from typing import Any
 from medgrpo.errors import UserError
 from medgrpo.evaluation.official import CaptionJudge, CaptionPair, task_of
 
-__all__ = ["as_caption_judge", "named_judge"]
+__all__ = ["as_caption_judge", "judge_names", "named_judge"]
 
 
 def as_caption_judge(judge: Any) -> CaptionJudge | None:
@@ -46,6 +46,15 @@ def _requesting(method: Any) -> CaptionJudge:
         return [judgement.scores or None for judgement in method(requests)]
 
     return judged
+
+
+def judge_names(judge: Any) -> dict[str, str]:
+    """Under ``judge`` and ``rubric`` who judged by what, as far as a judge says so."""
+    names = {
+        "judge": getattr(judge, "id", None),
+        "rubric": getattr(getattr(judge, "rubric", None), "name", None),
+    }
+    return {key: name for key, name in names.items() if isinstance(name, str)}
 
 
 def named_judge(name: str) -> Any:

@@ -58,7 +58,8 @@ class Scores:
         per_record: One value a record; None where the protocol has none. For TAG under ``official`` a
             dictionary by threshold.
         by_dataset: Official: dataset to its own board. Strict: dataset to task to its table.
-        counts: Records, and rows by task.
+        counts: Records, and rows by task; with a judge its id and rubric, and, under ``official``, how many
+            pairs were ``judged`` and for how many of those the call failed (``judge_failed``).
         by_task: Strict: task to its table, pooled over datasets.
         names: Which record each score belongs to.
         judged: Strict: the judge's mean of each record; None where there is none.

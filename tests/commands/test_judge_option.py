@@ -77,6 +77,8 @@ def test_the_judge_columns_equal_the_leaderboards(tmp_path: Path, capsys: pytest
     assert len(server.requests) == len(items) + len(failing)  # each once, the unreadable twice
     assert counts["judge_failed"] == len(failing)
     assert counts["judged"] >= len(items)
+    assert counts["rubric"] == "medvidbench-best5@1"
+    assert counts["judge"].startswith("stub/lines/")
 
 
 def captions(*texts: str) -> dict[str, Any]:
