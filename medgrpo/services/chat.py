@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import ipaddress
 import os
 import re
 import time
@@ -18,11 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from medgrpo.errors import MissingExtraError, UserError
+from medgrpo.services.addresses import is_local
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -93,7 +92,7 @@ class ChatClient:
         self.max_retries = max_retries
         self.concurrency = concurrency
         self.parameters = dict(parameters or {})
-        self._is_local = _checked_host(base_url, allow_remote)
+        self._is_local = is_local(base_url, allow_remote)
         if not model:
             raise UserError("a chat model needs a name")
         if not timeout_s > 0 or max_retries < 0 or concurrency < 1:
@@ -290,31 +289,3 @@ def _read(answer: Any, model: str, latency: float) -> ChatReply:
         reason = " ".join(str(refusal or "content filter").split())[:240]
         return replace(reply, status="refused", detail=reason)
     return replace(reply, text=content if isinstance(content, str) else "")
-
-
-def _checked_host(base_url: str, allow_remote: bool) -> bool:
-    """Whether the server is this machine.
-
-    Raises:
-        UserError: If the address is malformed, holds a secret, or is elsewhere and may not be.
-    """
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port, parts = "", None, urlsplit("")
-    del port
-    if parts.scheme not in ("http", "https") or not host:
-        raise UserError("base_url must look like http://localhost:8000/v1")
-    if parts.username or parts.password or parts.query:
-        raise UserError("base_url must not hold a user, a password or a query; keys go into api_key_env")
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    if not local and not allow_remote:
-        raise UserError(
-            f"{host} is another machine, and the judged text would leave this one; "
-            "if it may, say so with allow_remote: true"
-        )
-    return local
