@@ -1,9 +1,9 @@
 """Scoring 6,245 predictions, as many of each task as the benchmark's test split has, against a per-row loop.
 
-The peer is what a script does: every row by itself, every text embedded when it is needed, one at a time, with
-the packaged all-MiniLM-L6-v2 loaded once; the scores are the same. Ours batches and deduplicates. Neither loads
-the encoder inside the measured time. "embeddings known" is a second evaluation in the same process: what
-scoring costs beside the encoder. Results go to ``benchmarks/results/scoring.json``.
+The peer is what a script does: every row by itself, every text embedded when it is needed, one at a time,
+with the packaged all-MiniLM-L6-v2 loaded once; the scores are the same. Ours batches and deduplicates.
+Neither loads the encoder inside the measured time. "embeddings known" is a second evaluation in the same
+process: what scoring costs beside the encoder. Results go to ``benchmarks/results/scoring.json``.
 """
 
 from __future__ import annotations
