@@ -80,12 +80,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read or make predictions, score them, write the scores and print the tables."""
     from medgrpo.evaluation import evaluate
+    from medgrpo.services.encoder import SentenceEncoder
 
     _check(args)
     judge = judge_option(args.judge)
     given = _answered(args) if args.model is not None else _read(args)
+    encoder = SentenceEncoder(progress=True)
     try:
-        scores = evaluate(given.records, given.entries, args.protocol, judge)
+        scores = evaluate(given.records, given.entries, args.protocol, judge, encoder=encoder)
     except UserError as error:
         raise UserError(f"{args.model or args.predictions} on {args.records}: {error}") from error
     if given.defects:

@@ -8,8 +8,10 @@ order follow from its number, so no prompt repeats before its pair has been used
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medgrpo.types import PairKey
 
@@ -48,8 +50,7 @@ def choose_prompts(pairs: Sequence[PairKey], count: int, *, seed: int, round_ind
         position = int(turn[slot % len(names)])
         members = rows[names[position]]
         lap, place = divmod(slot // len(names), len(members))
-        order = np.random.default_rng([seed, 1, position, lap]).permutation(len(members))
-        chosen.append(members[int(order[place])])
+        chosen.append(members[int(_order((seed, 1, position, lap), len(members))[place])])
     return chosen
 
 
@@ -64,5 +65,11 @@ def choose_rows(total: int, count: int, *, seed: int, draw: int) -> list[int]:
     chosen = []
     for slot in range(draw * count, (draw + 1) * count):
         lap, place = divmod(slot, total)
-        chosen.append(int(np.random.default_rng([seed, 2, lap]).permutation(total)[place]))
+        chosen.append(int(_order((seed, 2, lap), total)[place]))
     return chosen
+
+
+@lru_cache(maxsize=128)
+def _order(entropy: tuple[int, ...], size: int) -> NDArray[np.int64]:
+    """A shuffle of ``range(size)``: a lap takes many slots from it, and half a million rows take a while."""
+    return np.random.default_rng(list(entropy)).permutation(size)

@@ -11,10 +11,7 @@ when it is asked for, which large files need.
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Hashable, Iterable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from medgrpo.data.media import MediaPaths
 from medgrpo.data.row_fields import RowFields, inspect_fields, read_fields
 from medgrpo.data.truths import truth_defects
 from medgrpo.errors import UserError
+from medgrpo.services.files import write_whole
 from medgrpo.types import Canvas, Clip, Region, Sample
 
 __all__ = [
@@ -58,25 +56,16 @@ def write_records(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
     Raises:
         UserError: If it cannot be written.
     """
-    path = Path(path)
-    is_lines = path.suffix == ".jsonl"
+    is_lines = Path(path).suffix == ".jsonl"
     start, between, end = ("", "\n", "\n") if is_lines else ("[\n", ",\n", "\n]\n")
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(start)
-            for index, row in enumerate(rows):
-                file.write((between if index else "") + json.dumps(row))
-            file.write(end)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+
+    def pieces() -> Iterator[str]:
+        yield start
+        for index, row in enumerate(rows):
+            yield (between if index else "") + json.dumps(row)
+        yield end
+
+    write_whole(path, pieces())
 
 
 def read_records(

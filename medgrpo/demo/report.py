@@ -12,6 +12,7 @@ from medgrpo.demo.runner import StageTime
 from medgrpo.evaluation import evaluate
 from medgrpo.evaluation.judging import named_judge
 from medgrpo.evaluation.paired import difference_table, paired_differences
+from medgrpo.evaluation.report import write_report as write_document
 from medgrpo.evaluation.scores import Scores
 from medgrpo.evaluation.tables import board_by_dataset_table, board_table, comparison_table, grid
 from medgrpo.rewards.statistics import Statistics
@@ -33,7 +34,8 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
         times: Of the stages.
 
     Returns:
-        The text to print; ``root/report.json`` holds the numbers.
+        The text to print; ``root/report.json`` holds the numbers, ``root/report.html`` the strict scores as
+        a page.
     """
     from medgrpo.data.records import read_records
 
@@ -84,6 +86,7 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
         )
         + "\n"
     )
+    write_document(root / "report.html", strict)
     return "\n".join(f"\n{title}\n\n{body}" for title, body in sections)
 
 
@@ -142,6 +145,7 @@ def _paths(root: Path) -> str:
         "training curves (TensorBoard, CSV)": "grpo",
         "predictions and scores": "evaluation",
         "these numbers": "report.json",
+        "strict scores with intervals and plots": "report.html",
     }
     lines = [f"{title:40} {root / place}" for title, place in places.items()]
     return "\n".join(

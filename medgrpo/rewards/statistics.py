@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from medgrpo.errors import UserError
+from medgrpo.services.files import write_whole
 from medgrpo.types import PairKey, Sample
 
 __all__ = ["MetricStatistics", "Provenance", "Statistics", "summarise"]
@@ -241,8 +241,11 @@ class Statistics:
         return cls(entries, provenance)
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all."""
-        target = Path(path)
+        """Write the file, whole or not at all.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
         rows = [
             {"dataset": dataset, "task": task, "metric": metric, **asdict(entry)}
             for (dataset, task), metrics in self.entries.items()
@@ -254,10 +257,7 @@ class Statistics:
             "provenance": asdict(self.provenance),
             "entries": rows,
         }
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-        partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(target)
+        write_whole(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Statistics:

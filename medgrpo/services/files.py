@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,35 @@ from medgrpo.errors import UserError
 __all__ = ["read_json", "read_text", "write_whole"]
 
 
-def write_whole(path: str | Path, content: str | bytes) -> Path:
+def write_whole(path: str | Path, content: str | bytes | Iterable[str]) -> Path:
     """Write a file so that a reader sees the old content or all of the new; folders are made.
+
+    Args:
+        path: The file.
+        content: Text (UTF-8), bytes, or pieces of text, which are taken one after the other.
+
+    Returns:
+        The path.
 
     Raises:
         UserError: If it cannot be written, for example because the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    pieces = (content,) if isinstance(content, str | bytes) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece.encode("utf-8") if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     return path
 
 

@@ -127,13 +127,24 @@ class Task(ABC):
         raise TypeError(f"{self.name} has no metric")
 
     def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
-        """What is reported over rows beside mean score and validity: by default each extra's mean.
+        """What is reported over rows beside mean score and validity: each extra's mean, rates of mentions.
+
+        ``hallucinated_instruments`` is the share of instruments named in the answers that their reference
+        does not name, ``missed_instruments`` the share of those named in the references that the answer
+        lacks; the same for anatomy. They come from extras such as ``instruments:said``, where there are any.
 
         Args:
             rows: At least one, all of this task.
         """
         names = [name for name in rows[0].extra if all(name in row.extra for row in rows)]
-        return [mean(name, [row.extra[name] for row in rows]) for name in names]
+        numbers = {name: [row.extra[name] for row in rows] for name in names}
+        found = [mean(name, values) for name, values in numbers.items() if ":" not in name]
+        for kind in sorted({name.split(":")[0] for name in names if name.endswith(":unfounded")}):
+            found += [
+                ratio(f"hallucinated_{kind}", numbers[f"{kind}:unfounded"], numbers[f"{kind}:said"]),
+                ratio(f"missed_{kind}", numbers[f"{kind}:unsaid"], numbers[f"{kind}:true"]),
+            ]
+        return found
 
 
 class FreeText(Task):
@@ -152,23 +163,3 @@ class FreeText(Task):
         del sample
         stripped = text.strip()
         return Parsed(stripped, "free_text") if stripped else Parsed(None, "failed", ("empty answer",))
-
-    def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
-        """Mean similarity and judge score, and what the answers name that the references do not, or lack.
-
-        ``hallucinated_instruments`` is the share of instruments named in the answers that their reference
-        does not name, ``missed_instruments`` the share of those named in the references that the answer
-        lacks; the same for anatomy.
-        """
-        given = [q for q in super().quantities(rows) if ":" not in q.name]
-        counts = {
-            name: [row.extra[name] for row in rows]
-            for name in rows[0].extra
-            if ":" in name and all(name in row.extra for row in rows)
-        }
-        for name in sorted({name.split(":")[0] for name in counts}):
-            given += [
-                ratio(f"hallucinated_{name}", counts[f"{name}:unfounded"], counts[f"{name}:said"]),
-                ratio(f"missed_{name}", counts[f"{name}:unsaid"], counts[f"{name}:true"]),
-            ]
-        return given

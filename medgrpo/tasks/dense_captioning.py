@@ -104,7 +104,7 @@ class DenseCaptioning(Task):
         true = [row.extra.get("labels:true", 0.0) for row in rows]
         if any(true):
             timed.append(ratio("label_accuracy", [row.extra.get("labels:right", 0.0) for row in rows], true))
-        return timed + [q for q in super().quantities(rows) if ":" not in q.name]
+        return timed + super().quantities(rows)
 
 
 def spans_of(events: Sequence[Mapping[str, Any]], sample: Sample) -> list[tuple[float, float]]:

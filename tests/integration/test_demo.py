@@ -25,7 +25,16 @@ def test_it_ends_well_and_tells_what_was_made(smoke: Smoke) -> None:
     assert "The same by dataset" in tail
     assert "Time of each stage" in tail
     assert f"-m app --runs {root}" in tail
-    for place in ("sft/hf", "grpo/hf", "statistics.json", "plots", "rollouts", "evaluation", "report.json"):
+    for place in (
+        "sft/hf",
+        "grpo/hf",
+        "statistics.json",
+        "plots",
+        "rollouts",
+        "evaluation",
+        "report.json",
+        "report.html",
+    ):
         assert str(root / place) in tail
         assert (root / place).exists()
 

@@ -62,15 +62,23 @@ def test_one_step_after_the_other_on_a_small_world(
         "runs/sft": str(root / "sft"),  # a model that a test has trained already
         "statistics.json": str(tmp_path / "statistics.json"),
         "predictions.json": str(root / "predictions" / "sft.json"),
+        "before.json --records": f"{root / 'predictions' / 'sft.json'} --records",
+        "after.json --records": f"{root / 'predictions' / 'grpo.json'} --records",
+        "scores/": f"{tmp_path / 'scores'}/",
         "scores.json": str(tmp_path / "scores.json"),
+        "splits": str(tmp_path / "splits"),
+        "defects.json": str(tmp_path / "defects.json"),
+        "report.html": str(tmp_path / "report.html"),
+        "submission.json": str(tmp_path / "submission.json"),
         "runs/grpo": str(tmp_path / "runs" / "grpo"),
         "exported": str(tmp_path / "exported"),
         "world/": f"{root}/world/",
     }
     for arguments in _medgrpo():
-        command = list(arguments)
+        line = shlex.join(arguments)
         for name, place in places.items():
-            command = [argument.replace(name, place) for argument in command]
+            line = line.replace(name, place)
+        command = shlex.split(line)
         if command[0] == "synthesize":
             command = ["synthesize", str(tmp_path / "world"), "--videos", "24", "--mp4", "1"]
         elif command[0] == "fit":
@@ -83,6 +91,8 @@ def test_one_step_after_the_other_on_a_small_world(
         done = run_medgrpo(*command)
         assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert (tmp_path / "exported" / "config.json").is_file()
+    for name in ("scores/before.json", "splits/train.val.json", "report.html", "submission.json"):
+        assert (tmp_path / name).stat().st_size > 0, name
 
 
 @pytest.mark.parametrize(

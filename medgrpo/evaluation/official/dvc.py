@@ -22,7 +22,8 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 
 _HEADER = r"\d+(?:\.\d+)?-\d+(?:\.\d+)?\s+seconds?:"
 _SEGMENT = re.compile(
-    rf"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\s+seconds?:\s+(.+?)(?=\n{_HEADER}|\Z)",
+    # From the first digit of a run, as everywhere: see tal.
+    rf"(?<!\d)(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\s+seconds?:\s+(.+?)(?=\n{_HEADER}|\Z)",
     re.DOTALL,
 )
 _LINE = re.compile(

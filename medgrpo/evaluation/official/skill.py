@@ -14,8 +14,8 @@ from medgrpo.evaluation.official.rows import ColumnLostError, OfficialRow, TaskR
 
 __all__ = ["parse", "score"]
 
-_ANY_RATING = re.compile(r"\d+/5")
-_RATING = re.compile(r"([^:]+):\s*(\d+)/5")
+_ANY_RATING = re.compile(r"\d/5")
+_RATING = re.compile(r"(?<![^:])([^:]+):\s*(\d+)/5")
 
 
 def parse(text: str) -> dict[str, int]:

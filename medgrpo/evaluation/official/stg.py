@@ -16,7 +16,7 @@ from medgrpo.tasks.text import as_number
 
 __all__ = ["parse", "score"]
 
-_ENTRY = re.compile(r"(\d+(?:\.\d+)?)\s+seconds:\s*\[([^\]]*)\]")
+_ENTRY = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s+seconds:\s*\[([^\]]*)\]")
 _INTEGERS = re.compile(r"\[\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]\]")
 
 Box = tuple[float, float, float, float]

@@ -17,8 +17,8 @@ __all__ = ["parse", "score"]
 THRESHOLDS = (0.3, 0.5)
 
 # Python's \d on purpose: the official patterns accept any Unicode digit.
-# A number starts where no digit stands before it: the same matches, but long runs of digits or blanks are read
-# once and not from each of their characters.
+# A number starts where no digit stands before it: the same matches, but long runs of digits or blanks are
+# read once and not from each of their characters.
 _HYPHEN = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)")
 _TO = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s*(?:(?:seconds?|s)\s*)?to\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?<!\d)(\d+):(\d+):(\d+(?:\.\d+)?)\s*to\s*(\d+):(\d+):(\d+(?:\.\d+)?)", re.IGNORECASE)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgrpo.evaluation.official.captions import CaptionJudge, CaptionPair, Encoder
-from medgrpo.evaluation.strict.captions import HIGHEST, LOWEST, judged_means
+from medgrpo.evaluation.strict.captions import HIGHEST, LOWEST, judged_means, mentions
 from medgrpo.tasks import Parsed, intervals
 from medgrpo.tasks.dense_captioning import THRESHOLDS, spans_of
 from medgrpo.types import Sample
@@ -43,7 +43,8 @@ def event_scores(
 
     Returns:
         For each answer ``soda``; ``labels:true``, the true events with an action label, and ``labels:right``,
-        those whose one-to-one partner in time carries the same one; with a judge ``judge``: the judge's mean
+        those whose one-to-one partner in time carries the same one; what is named, see
+        :func:`~medgrpo.evaluation.strict.captions.mentions`; with a judge ``judge``: the judge's mean
         for each matched pair of events, the minimum for every event without a partner, mean over the larger
         number of events of the two sides and over the IoU thresholds.
     """
@@ -58,7 +59,8 @@ def event_scores(
         partner = dict(intervals.match(overlaps))
         labels = {i: name for i, e in enumerate(truth) if (name := _label(e))}
         right = [i in partner and _label(answer[partner[i]]) == name for i, name in labels.items()]
-        scores.append(entry | {"labels:true": float(len(labels)), "labels:right": float(sum(right))})
+        entry |= {"labels:true": float(len(labels)), "labels:right": float(sum(right))}
+        scores.append(entry | mentions(_joined(truth), _joined(answer)))
     if judge is not None:
         for entry, value in zip(scores, _judged(samples, truths, answers, matrices, judge), strict=True):
             entry["judge"] = value
@@ -88,6 +90,10 @@ def _similarities(truth: Sequence[Event], answer: Sequence[Event], encoder: Enco
     a, b = (encoder.encode([str(e["caption"]) for e in events]) for events in (truth, answer))
     said = np.array([[bool(str(e["caption"]).strip()) for e in answer]])
     return np.where(said, np.clip(a.astype(np.float64) @ b.astype(np.float64).T, 0.0, 1.0), 0.0)
+
+
+def _joined(events: Sequence[Event]) -> str:
+    return "\n".join(str(event["caption"]) for event in events)
 
 
 def _label(event: Event) -> str:
