@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 __all__ = ["ClipBatchSampler"]
@@ -27,6 +28,9 @@ class ClipBatchSampler(Sampler[list[int]]):
         rank: This process.
         world_size: All processes.
         skip: Batches of the current epoch that an interrupted run has already taken.
+        weights: How often each row is expected in an epoch, with mean 1, see
+            :func:`medgrpo.data.mixture.row_weights`; None is once. A row of weight 2.3 comes twice, and with
+            a chance of 0.3 once more.
 
     Raises:
         ValueError: If there are fewer clips than one batch for every rank.
@@ -42,6 +46,7 @@ class ClipBatchSampler(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
         skip: int = 0,
+        weights: Sequence[float] | NDArray[np.float64] | None = None,
     ) -> None:
         groups: dict[Hashable, list[int]] = {}
         for row, clip in enumerate(clips):
@@ -54,7 +59,8 @@ class ClipBatchSampler(Sampler[list[int]]):
         self.world_size = world_size
         self.skip = skip
         self.epoch = 0
-        units = sum(-(-len(rows) // rows_per_clip) for rows in self.groups)
+        self.weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        units = len(self._units(np.random.default_rng([seed, 0])))
         self.batches = units // (clips_per_batch * world_size)
         if self.batches == 0:
             raise ValueError(
@@ -70,14 +76,28 @@ class ClipBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = np.random.default_rng([self.seed, self.epoch])
-        units: list[list[int]] = []
-        for rows in self.groups:
-            shuffled = generator.permutation(rows).tolist()
-            units += [
-                shuffled[i : i + self.rows_per_clip] for i in range(0, len(shuffled), self.rows_per_clip)
-            ]
+        units = self._units(generator)
         order = generator.permutation(len(units))
+        needed = self.batches * self.world_size * self.clips_per_batch
+        order = np.resize(order, max(needed, len(order)))  # weights: a short epoch begins again
         skip, self.skip = self.skip, 0
         for batch in range(skip, self.batches):
             first = (batch * self.world_size + self.rank) * self.clips_per_batch
             yield [row for unit in order[first : first + self.clips_per_batch] for row in units[unit]]
+
+    def _units(self, generator: np.random.Generator) -> list[list[int]]:
+        """The clips of an epoch, each with up to ``rows_per_clip`` of its questions."""
+        units: list[list[int]] = []
+        for rows in self.groups:
+            shuffled = generator.permutation(self._repeated(rows, generator)).tolist()
+            units += [
+                shuffled[i : i + self.rows_per_clip] for i in range(0, len(shuffled), self.rows_per_clip)
+            ]
+        return units
+
+    def _repeated(self, rows: list[int], generator: np.random.Generator) -> Sequence[int] | NDArray[np.int64]:
+        """A clip's rows as often as they weigh."""
+        if self.weights is None:
+            return rows
+        weights = self.weights[rows]
+        return np.repeat(rows, np.floor(weights + generator.random(len(rows))).astype(np.int64))

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.index import prepare_index
-from medgrpo.data.lazy_records import Records, answered_of, clips_of, open_records
+from medgrpo.data.lazy_records import Records, answered_of, clips_of, open_records, pairs_of
+from medgrpo.data.mixture import row_weights
 from medgrpo.data.sampler import ClipBatchSampler
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -76,6 +77,9 @@ class SFTData(L.LightningDataModule):
         max_prompt_tokens: Longest prompt accepted.
         video_backend: Decoder of video files.
         seed: Order of the batches.
+        mixture_temperature: 1 trains on every row once an epoch; more brings (dataset, task) pairs of
+            different sizes closer together, see :func:`medgrpo.data.mixture.row_weights`.
+        mixture_weights: ``dataset/task``, ``dataset`` or ``task`` to a factor of its share.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class SFTData(L.LightningDataModule):
         max_prompt_tokens: int = 32768,
         video_backend: str = "pyav",
         seed: int = 0,
+        mixture_temperature: float = 1.0,
+        mixture_weights: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.records = records
@@ -106,6 +112,8 @@ class SFTData(L.LightningDataModule):
         self.max_prompt_tokens = max_prompt_tokens
         self.video_backend = video_backend
         self.seed = seed
+        self.mixture_temperature = mixture_temperature
+        self.mixture_weights = mixture_weights
         self.skip = 0
 
     @property
@@ -140,6 +148,10 @@ class SFTData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled clips, resumed after the batches that an interrupted epoch has seen."""
+        weights = None
+        if self.mixture_temperature != 1.0 or self.mixture_weights:
+            pairs = pairs_of(self.train_samples)
+            weights = row_weights(pairs, self.mixture_temperature, self.mixture_weights)
         sampler = ClipBatchSampler(
             clips_of(self.train_samples),
             clips_per_batch=self.clips_per_batch,
@@ -148,6 +160,7 @@ class SFTData(L.LightningDataModule):
             rank=self._attached.global_rank,
             world_size=self._attached.world_size,
             skip=self.skip,
+            weights=weights,
         )
         self.skip = 0
         return self._loader(self.train_samples, batch_sampler=sampler)
