@@ -77,9 +77,11 @@ def main(argv: Sequence[str] = ()) -> None:
         "difficulty": [
             difficulty(Statistics.load(args.root / f"seed{seed}" / "statistics.json")) for seed in args.seeds
         ],
+        "retention_compared": len(reports[0]["retention"]),
         "retention_lost": [
             [
-                f"{r['dataset']}/{r['task']}/{r['quantity']}"
+                f"{r['dataset']}/{r['task']}/{r['quantity']} {r['after'] - r['before']:+.3f} "
+                f"(p {r['p']:.3f}, with Holm's correction {r['p_holm']:.2f})"
                 for r in report["retention"]
                 if r["verdict"] == "lost"
             ]
@@ -224,7 +226,10 @@ def _page(result: Mapping[str, Any]) -> str:
             "",
             grid(["pair", *(f"seed {seed}" for seed in result["seeds"])], quartiles, "markdown"),
             "",
-            "## Fell by more than noise outside the RL mix (paired bootstrap by video, 95%)",
+            "## Retention: what fell outside the RL mix",
+            "",
+            f"Of {result['retention_compared']} quantities a seed, those whose 95% interval (bootstrap by",
+            "video) lies below 0, with the p-value of the sign-flip test; by chance one in forty does.",
             "",
             *lost,
             "",
