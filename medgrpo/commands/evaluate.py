@@ -130,6 +130,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(
             "--shuffle-videos, --save-predictions and --temperature need --model, which makes the predictions"
         )
+    if args.model is not None and args.on_error == "quarantine":
+        raise UserError("--on-error quarantine is for --predictions; see `medgrpo check --clean` for records")
     if args.samples < 1 or args.batch_size < 1 or (args.rows_per_pair is not None and args.rows_per_pair < 1):
         raise UserError("--samples, --batch-size and --rows-per-pair must be at least 1")
     if not 0.0 <= args.temperature < math.inf:

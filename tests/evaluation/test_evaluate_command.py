@@ -127,6 +127,11 @@ def test_options_of_a_model_need_one(option: str, files: Callable[..., argparse.
         command.run(files(_entries("a", "b", "c"), option))
 
 
+def test_a_model_answers_no_defective_records(files: Callable[..., argparse.Namespace]) -> None:
+    with pytest.raises(UserError, match="medgrpo check --clean"):
+        command.run(files(None, "--model", "m", "--on-error", "quarantine"))
+
+
 def test_a_model_answers_first(
     files: Callable[..., argparse.Namespace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
