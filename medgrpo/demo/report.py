@@ -13,7 +13,7 @@ from medgrpo.evaluation import evaluate
 from medgrpo.evaluation.judging import named_judge
 from medgrpo.evaluation.paired import Difference, difference_table, paired_differences
 from medgrpo.evaluation.report import write_report as write_document
-from medgrpo.evaluation.scores import Scores
+from medgrpo.evaluation.scores import Scores, read_scores
 from medgrpo.evaluation.tables import board_by_dataset_table, board_table, comparison_table, grid
 from medgrpo.rewards.statistics import Statistics
 
@@ -30,7 +30,7 @@ TRAINED = ("tal", "stg", "video_summary", "region_caption")
 
 
 def write_report(root: Path, times: Sequence[StageTime]) -> str:
-    """Score the prediction sets under both protocols, compare, and lay the results out.
+    """Compare the stages' strict scores, add the leaderboard's columns, and lay the results out.
 
     Args:
         root: Folder of a demo whose stages are done.
@@ -48,7 +48,7 @@ def write_report(root: Path, times: Sequence[StageTime]) -> str:
     official: dict[str, Scores] = {}
     for title, name in SETS.items():
         predictions = json.loads((root / "predictions" / f"{name}.json").read_text())
-        strict[title] = evaluate(samples, predictions, "strict", judge)
+        strict[title] = read_scores(root / "evaluation" / f"{name}.json")
         official[title] = evaluate(samples, predictions, "official", judge)
     kept = paired_differences(strict["SFT"], strict["GRPO"], quantities=("score", "validity"), skip=TRAINED)
     sampled = _sampled(root)
