@@ -39,7 +39,7 @@ def main(argv: Sequence[str] = ()) -> None:
         "--times",
         type=Path,
         metavar="REPORT",
-        help="report.json of a `make demo` that had the machine to itself",
+        help="report.json of a `make demo` that ran by itself",
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes to the demo plan")
     args = parser.parse_args(argv)
@@ -243,12 +243,12 @@ def _page(result: Mapping[str, Any]) -> str:
 
 
 def _alone(stages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The stage times of one demo on two free cores."""
+    """The stage times of one demo by itself."""
     if not stages:
         return []
     body = [[s["name"], f"{s['seconds']:.0f}", "beside" if s["beside"] else ""] for s in stages]
     body.append(["one after the other", f"{sum(s['seconds'] for s in stages if not s['beside']):.0f}", ""])
-    title = "## Stage times of `make demo` alone on two cores, seconds"
+    title = "## Stage times of one `make demo` on two cores, seconds"
     return [title, "", grid(["stage", "seconds", ""], body, "markdown"), ""]
 
 
