@@ -107,7 +107,8 @@ def test_equal_requests_are_judged_once() -> None:
         asked = judge(server)
         first = asked.judge([request("a"), request("b"), request("a")])
         second = asked.judge([request("b"), request("a", "other")])
-    assert [item_of(r)["candidate"] for r in server.requests] == ["a", "b", "a"]
+    # Several are asked at a time: the server may see them in any order.
+    assert sorted(item_of(r)["candidate"] for r in server.requests) == ["a", "a", "b"]
     assert [j.cached for j in first + second] == [False, False, True, True, False]
     with serve(lambda r: LINES) as server:
         forgetful = judge(server, cache_size=0)
