@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from medgrpo.data.readers.base import FrameReader, Overlay, VideoError
+from medgrpo.data.readers.decord import DecordReader
 from medgrpo.data.readers.frames import FrameListReader
 from medgrpo.data.readers.pyav import PyAVReader
+from medgrpo.data.readers.torchcodec import TorchCodecReader
+from medgrpo.data.readers.video import VideoFileReader
 from medgrpo.errors import UserError
 from medgrpo.types import Clip
 
-__all__ = ["VIDEO_BACKENDS", "FrameReader", "Overlay", "VideoError", "open_reader"]
+__all__ = ["VIDEO_BACKENDS", "FrameReader", "Overlay", "VideoError", "check_backend", "open_reader"]
 
-VIDEO_BACKENDS = {"pyav": PyAVReader}
+VIDEO_BACKENDS: dict[str, type[VideoFileReader]] = {
+    reader.name: reader for reader in (PyAVReader, TorchCodecReader, DecordReader)
+}
 """Decoders of video files by name."""
+
+
+def check_backend(video_backend: str) -> str:
+    """The name of a decoder of video files, unchanged.
+
+    Raises:
+        UserError: If there is no such decoder.
+    """
+    if video_backend not in VIDEO_BACKENDS:
+        raise UserError(f"unknown video_backend {video_backend!r}; known are: {', '.join(VIDEO_BACKENDS)}")
+    return video_backend
 
 
 def open_reader(clip: Clip, video_backend: str = "pyav") -> FrameReader:
@@ -22,8 +38,7 @@ def open_reader(clip: Clip, video_backend: str = "pyav") -> FrameReader:
         video_backend: A key of :data:`VIDEO_BACKENDS`; image files need none.
 
     Raises:
-        UserError: If there is no such decoder.
+        UserError: If there is no such decoder, or it is not installed.
     """
-    if video_backend not in VIDEO_BACKENDS:
-        raise UserError(f"unknown video_backend {video_backend!r}; known are: {', '.join(VIDEO_BACKENDS)}")
-    return FrameListReader(clip) if clip.frames else VIDEO_BACKENDS[video_backend](clip)
+    reader = VIDEO_BACKENDS[check_backend(video_backend)]
+    return FrameListReader(clip) if clip.frames else reader(clip)

@@ -62,19 +62,45 @@ class FrameListReader:
             out[slot] = resize_frame(frame, height, width)
         return out
 
-    def identity(self) -> str:
-        """Hash of all paths with size and modification time of the first file.
+    def identity(self, indices: Sequence[int] | np.ndarray = ()) -> str:
+        """Hash of the paths, sizes and modification times of the first file and of those at ``indices``.
 
         Raises:
-            VideoError: If the first file is missing.
+            VideoError: If one of them is missing.
         """
-        first = self.clip.frames[0]
-        try:
-            stat = first.stat()
-        except OSError as error:
-            raise VideoError(first, f"frame 0 of the clip cannot be opened: {error.strerror}") from error
-        paths = "\0".join(str(path) for path in self.clip.frames)
-        return f"frames:{hashlib.sha256(paths.encode()).hexdigest()}:{stat.st_size}:{stat.st_mtime_ns}"
+        parts = []
+        for index in self._distinct(indices):
+            path = self.clip.frames[index]
+            try:
+                stat = path.stat()
+            except OSError as error:
+                raise VideoError(
+                    path, f"frame {index} of the clip cannot be opened: {error.strerror}"
+                ) from error
+            parts.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0")
+        return f"frames:{hashlib.sha256(''.join(parts).encode()).hexdigest()}"
+
+    def content(self, indices: Sequence[int] | np.ndarray) -> str:
+        """SHA-256 over the SHA-256 of the first file and of those at ``indices``.
+
+        Raises:
+            VideoError: If one of them cannot be read.
+        """
+        digest = hashlib.sha256()
+        for index in self._distinct(indices):
+            path = self.clip.frames[index]
+            try:
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                raise VideoError(
+                    path, f"frame {index} of the clip cannot be read: {error.strerror}"
+                ) from error
+        return f"frames:{digest.hexdigest()}"
+
+    def _distinct(self, indices: Sequence[int] | np.ndarray) -> list[int]:
+        """The first frame, whose size all others must have, and the wanted ones."""
+        positions = check_indices(indices, len(self.clip.frames))
+        return np.unique(np.append(positions, 0)).astype(int).tolist()
 
     def _open(self, index: int, header_only: bool = False) -> np.ndarray:
         from PIL import Image
