@@ -279,6 +279,40 @@ def test_a_file_without_pictures_is_named(tmp_path: Path) -> None:
         open_reader(Clip(video=path)).size()
 
 
+def test_a_file_whose_stream_is_empty_is_named(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mkv", 0)
+    with pytest.raises(VideoError, match=r"a\.mkv: "):
+        open_reader(Clip(video=path)).times()
+
+
+@pytest.mark.parametrize("how", ["no index", "encrypted"])
+@pytest.mark.parametrize(("backend", "name"), backends_with("unreadable"))
+def test_unreadable_contents_are_named(backend: str, name: str, how: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", 40)
+    data = path.read_bytes()
+    noise = random.Random(0).randbytes(len(data))
+    path.write_bytes(data[: len(data) // 2] if how == "no index" else noise)
+    with pytest.raises(VideoError, match=r"a\.mp4: cannot be read by the "):
+        open_reader(Clip(video=path), backend).read([0], *SIZE)
+
+
+@pytest.mark.parametrize(("backend", "name"), backends_with("spoilt after the scan"))
+def test_a_decoder_that_fails_names_file_and_backend(backend: str, name: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mkv", 40)
+    reader = open_reader(Clip(video=path), backend)
+    reader.times()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(VideoError, match=r"a\.mkv: "):
+        reader.read([38], *SIZE)
+
+
+def test_an_absurd_number_of_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medgrpo.data.readers.timeline.MAX_FRAMES", 30)
+    for path in (encode(tmp_path / "a.mp4"), encode(tmp_path / "a.ts")):
+        with pytest.raises(VideoError, match="more than 30 frames; its frame rate is absurd"):
+            open_reader(Clip(video=path)).times()
+
+
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_what_a_truncated_video_still_shows_is_right(share: float, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", 40)

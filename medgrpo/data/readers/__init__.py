@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medgrpo.data.readers.base import FrameReader, Overlay, VideoError
+from medgrpo.data.readers.deadline import BoundedReader
 from medgrpo.data.readers.decord import DecordReader
 from medgrpo.data.readers.frames import FrameListReader
 from medgrpo.data.readers.pyav import PyAVReader
@@ -30,15 +31,20 @@ def check_backend(video_backend: str) -> str:
     return video_backend
 
 
-def open_reader(clip: Clip, video_backend: str = "pyav") -> FrameReader:
+def open_reader(clip: Clip, video_backend: str = "pyav", decode_seconds: float | None = None) -> FrameReader:
     """The reader of a clip: of its image files, or of its video file with the chosen decoder.
 
     Args:
         clip: What to read.
         video_backend: A key of :data:`VIDEO_BACKENDS`; image files need none.
+        decode_seconds: Most time that a call may take, after which the decoder of a video file is stopped;
+            None decodes in this process, for as long as it takes.
 
     Raises:
         UserError: If there is no such decoder, or it is not installed.
     """
-    reader = VIDEO_BACKENDS[check_backend(video_backend)]
-    return FrameListReader(clip) if clip.frames else reader(clip)
+    backend = VIDEO_BACKENDS[check_backend(video_backend)]
+    if clip.frames:
+        return FrameListReader(clip)
+    reader = backend(clip)
+    return reader if decode_seconds is None else BoundedReader(reader, reader.path, decode_seconds)

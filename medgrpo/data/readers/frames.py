@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,12 +73,12 @@ class FrameListReader:
         for index in self._distinct(indices):
             path = self.clip.frames[index]
             try:
-                stat = path.stat()
+                found = path.stat()
             except OSError as error:
                 raise VideoError(
                     path, f"frame {index} of the clip cannot be opened: {error.strerror}"
                 ) from error
-            parts.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0")
+            parts.append(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0")
         return f"frames:{hashlib.sha256(''.join(parts).encode()).hexdigest()}"
 
     def content(self, indices: Sequence[int] | np.ndarray) -> str:
@@ -108,14 +109,15 @@ class FrameListReader:
         path = self.clip.frames[index]
         where = f"frame {index} of the clip"
         try:
+            if not stat.S_ISREG(mode := path.stat().st_mode):
+                kind = "is a directory, not an image" if stat.S_ISDIR(mode) else "is not a regular file"
+                raise VideoError(path, f"{where} {kind}")  # a pipe would be waited on for ever
             with Image.open(path) as image:
                 if header_only:
                     return np.broadcast_to(np.uint8(0), (image.height, image.width, 3))
                 return np.asarray(image.convert("RGB"))
         except FileNotFoundError:
             raise VideoError(path, f"{where} is missing") from None
-        except IsADirectoryError:
-            raise VideoError(path, f"{where} is a directory, not an image") from None
         except Image.UnidentifiedImageError as error:
             raise VideoError(path, f"{where} is not an image that Pillow can read") from error
         except Image.DecompressionBombError as error:
