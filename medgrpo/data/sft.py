@@ -10,9 +10,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medgrpo.data.batch import PolicyBatch
+from medgrpo.data.clip_frames import DECODE_SECONDS, frame_cache
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.index import prepare_index
 from medgrpo.data.lazy_records import Records, answered_of, clips_of, open_records
+from medgrpo.data.readers import check_backend
 from medgrpo.data.sampler import ClipBatchSampler
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -74,7 +76,10 @@ class SFTData(L.LightningDataModule):
         val_rows: Validate on so many rows at most, evenly spread over the file.
         num_workers: Processes that decode and encode.
         max_prompt_tokens: Longest prompt accepted.
-        video_backend: Decoder of video files.
+        video_backend: Decoder of video files: pyav, torchcodec or decord.
+        decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
+        frame_cache: Folder that keeps resized frames between runs; None keeps recent ones in memory.
+        frame_cache_gb: Most gigabytes in that folder; frames that were not used for longest go first.
         seed: Order of the batches.
     """
 
@@ -91,6 +96,9 @@ class SFTData(L.LightningDataModule):
         num_workers: int = 1,
         max_prompt_tokens: int = 32768,
         video_backend: str = "pyav",
+        decode_seconds: float | None = DECODE_SECONDS,
+        frame_cache: str | None = None,
+        frame_cache_gb: float = 100.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -104,7 +112,10 @@ class SFTData(L.LightningDataModule):
         self.val_rows = val_rows
         self.num_workers = num_workers
         self.max_prompt_tokens = max_prompt_tokens
-        self.video_backend = video_backend
+        self.video_backend = check_backend(video_backend)
+        self.decode_seconds = decode_seconds
+        self.frame_cache = frame_cache
+        self.frame_cache_gb = frame_cache_gb
         self.seed = seed
         self.skip = 0
 
@@ -129,7 +140,11 @@ class SFTData(L.LightningDataModule):
         policy: Any = self._attached.lightning_module.policy
         policy.setup()
         self.encoder: Encoder = policy.encoder(
-            self.sampling, max_prompt_tokens=self.max_prompt_tokens, video_backend=self.video_backend
+            self.sampling,
+            cache=frame_cache(self.frame_cache, self.frame_cache_gb),
+            max_prompt_tokens=self.max_prompt_tokens,
+            video_backend=self.video_backend,
+            decode_seconds=self.decode_seconds,
         )
         if stage == "fit":
             self.train_samples = self._open(self.records)
