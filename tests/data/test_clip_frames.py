@@ -21,7 +21,7 @@ from tests.data.encoding import encode
 @pytest.mark.parametrize("kind", [SFTData, GRPOData])
 def test_an_unknown_decoder_is_one_clear_error(kind: Any) -> None:
     with pytest.raises(
-        UserError, match="unknown video_backend 'opencv'; known are: pyav, torchcodec, decord$"
+        UserError, match=r"unknown video_backend 'opencv'; known are: pyav, torchcodec, decord$"
     ):
         kind("r.json", SamplingPolicy(), video_backend="opencv")
 
