@@ -52,10 +52,13 @@ class ClipFrames:
             UserError: If the frames cannot be read, or the policy cannot sample them.
         """
         reader = open_reader(sample.clip, self.video_backend, self.decode_seconds)
-        height, width = reader.size()
+        if sample.clip.video is not None:
+            times, (height, width) = self.cache.describe(reader)
+        else:
+            times, (height, width) = reader.times(), reader.size()
         drawn = sample.region is not None
         keep = region_index(sample) if drawn else None  # the frame with the box must be seen
-        plan = self.sampling.plan(reader.times(), height, width, keep=keep)
+        plan = self.sampling.plan(times, height, width, keep=keep)
         frames = self.cache.get_or_read(
             reader,
             plan.indices,

@@ -123,6 +123,25 @@ class FrameCache:
         self._remember(source, frames)
         return frames
 
+    def describe(self, reader: FrameReader) -> tuple[np.ndarray, tuple[int, int]]:
+        """Times and size of a clip, from the disk or else from the reader, which scans the file for them.
+
+        Returns:
+            Seconds, float64 ``[N]``; height and width in pixels.
+
+        Raises:
+            VideoError: If the file cannot be read.
+            UserError: If the folder cannot be written.
+        """
+        if self.store is None:
+            return reader.times(), reader.size()
+        key = hashlib.sha256(json.dumps([VERSION, "times", reader.identity()]).encode()).hexdigest()
+        described = self.store.load(key)
+        if described is None:
+            described = np.concatenate((np.asarray(reader.size(), np.float64), reader.times()))
+            self.store.save(key, described)
+        return described[2:], (int(described[0]), int(described[1]))
+
     def _remember(self, key: str, frames: np.ndarray) -> None:
         if frames.nbytes > self.memory_bytes:
             return

@@ -1,4 +1,4 @@
-"""Stacks of frames on disk: one safetensors file each, within a size, shared by processes.
+"""Stacks of frames and their times on disk: one safetensors file each, within a size, shared by processes.
 
 Entries are published by rename, so that a crash leaves no half entry; what it may leave, a temporary file,
 goes at the next clearing. An entry read is checked with a fast checksum; ``verify`` compares SHA-256. Every
@@ -50,7 +50,7 @@ class StoreSize:
     """What a store holds.
 
     Attributes:
-        entries: Stacks of frames.
+        entries: Stacks of frames, and times of the frames of a video file.
         bytes: Of their files.
     """
 

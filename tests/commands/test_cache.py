@@ -62,7 +62,7 @@ def test_filling_reports_and_training_finds_the_frames(
     bad = records.parent / "bad.json"
     assert fill(records, "--json", f"--workers={workers}", f"--quarantine={bad}") == 1
     counts = json.loads(capsys.readouterr().out)
-    assert (counts["clips"], counts["decoded"], counts["bad_rows"], counts["entries"]) == (4, 3, 1, 3)
+    assert (counts["clips"], counts["decoded"], counts["bad_rows"], counts["entries"]) == (4, 3, 1, 4)
     (quarantined,) = json.loads(bad.read_text())
     assert (quarantined["_row"], quarantined["id"]) == (2, "clip 2")
     assert "5.jpg: frame 5 of the clip is not an image" in quarantined["_defects"][0]["problem"]
@@ -90,11 +90,12 @@ def test_filling_again_decodes_nothing_but_what_is_damaged(
     assert f"{entry}: wrong checksum" in capsys.readouterr().out
     fill(records, "--workers=1", "--json")
     counts = json.loads(capsys.readouterr().out)
-    assert (counts["decoded"], counts["broken_entries"]) == (1, 1)
+    assert counts["broken_entries"] == 1
+    assert counts["decoded"] <= 1  # none, if what was damaged are the times of a video's frames
     assert cli.main(["cache", "verify", "--json", str(folder)]) == 0
-    assert json.loads(capsys.readouterr().out) == {"entries": 3, "damaged": {}}
+    assert json.loads(capsys.readouterr().out) == {"entries": 4, "damaged": {}}
     assert cli.main(["cache", "size", "--json", str(folder)]) == 0
-    assert json.loads(capsys.readouterr().out)["entries"] == 3
+    assert json.loads(capsys.readouterr().out)["entries"] == 4
 
 
 def test_damaged_entries_can_be_removed(records: Path) -> None:

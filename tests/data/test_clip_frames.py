@@ -45,12 +45,13 @@ def test_the_configured_cache_decoder_and_limit_reach_the_encoder(kind: Any, tmp
     assert (told["video_backend"], told["decode_seconds"]) == ("decord", 7.0)
 
 
-def test_a_clip_is_decoded_once_for_all_processes(tmp_path: Path) -> None:
+def test_a_clip_is_decoded_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sample: Any = SimpleNamespace(clip=Clip(video=encode(tmp_path / "a.mp4", 30)), region=None)
     policy = SamplingPolicy(f_goal=2.0)
     first = ClipFrames(policy, FrameCache(tmp_path / "cache"), decode_seconds=60.0)
     frames, plan = first.read(sample)
     assert frames.shape == (len(plan.indices), 3, plan.height, plan.width)
+    monkeypatch.setattr("medgrpo.data.readers.video.timeline_of", None)  # the file is not opened again
     second = ClipFrames(policy, FrameCache(tmp_path / "cache"), decode_seconds=None)
     assert np.array_equal(second.read(sample)[0], frames)
     assert (second.cache.hits, second.cache.misses) == (1, 0)
