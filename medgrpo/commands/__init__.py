@@ -18,6 +18,8 @@ COMMANDS = {
     "synthesize": "medgrpo.commands.synthesize",
     "tiny-base": "medgrpo.commands.tiny_base",
     "check": "medgrpo.commands.check",
+    "sampling": "medgrpo.commands.sampling",
+    "cache": "medgrpo.commands.cache",
     "split": "medgrpo.commands.split",
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 from medgrpo.data.batch import PolicyBatch, collate
+from medgrpo.data.clip_frames import DECODE_SECONDS, ClipFrames
 from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.positions import mrope_positions
-from medgrpo.data.readers import open_reader
-from medgrpo.data.regions import region_index, region_overlay
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.types import Clip, Region, Sample
@@ -77,6 +76,7 @@ class Encoder:
             None for models that are told times as text.
         cache: Keeps resized frames between epochs.
         video_backend: Decoder of video files.
+        decode_seconds: Most time that it may take for a clip; None is no limit.
         max_prompt_tokens: Longest prompt accepted, video tokens included.
     """
 
@@ -88,14 +88,14 @@ class Encoder:
         tokens_per_second: float | None,
         cache: FrameCache | None = None,
         video_backend: str = "pyav",
+        decode_seconds: float | None = DECODE_SECONDS,
         max_prompt_tokens: int = 32768,
     ) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.sampling = sampling
         self.tokens_per_second = tokens_per_second
-        self.cache = cache if cache is not None else FrameCache()
-        self.video_backend = video_backend
+        self.frames = ClipFrames(sampling, cache, video_backend, decode_seconds)
         self.max_prompt_tokens = max_prompt_tokens
         self.pad_token_id: int = self.tokenizer.pad_token_id
         self.eos_token_id: int = self.tokenizer.eos_token_id
@@ -227,19 +227,7 @@ class Encoder:
         if key in self._clips:
             self._clips.move_to_end(key)
             return self._clips[key]
-        reader = open_reader(sample.clip, video_backend=self.video_backend)
-        height, width = reader.size()
-        drawn = sample.region is not None
-        keep = region_index(sample) if drawn else None  # the frame with the box must be seen
-        plan = self.sampling.plan(reader.times(), height, width, keep=keep)
-        frames = self.cache.get_or_read(
-            reader,
-            plan.indices,
-            plan.height,
-            plan.width,
-            overlay=region_overlay(sample, (height, width)) if drawn else None,
-            overlay_key=repr((sample.region, sample.canvas)) if drawn else "",
-        )
+        frames, plan = self.frames.read(sample)
         clip = self._clips[key] = self.clip_of(frames, plan)
         if len(self._clips) > 256:
             self._clips.popitem(last=False)

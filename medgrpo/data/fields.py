@@ -77,15 +77,21 @@ def number(text: str | None) -> float:
     return value if math.isfinite(value) else math.nan
 
 
+MAX_RATE = 10_000.0
+"""Frames a second beyond which a rate is a mistake, of units for example."""
+
+
 def positive_rate(metadata: Mapping[str, str], name: str) -> float:
     """A rate in frames a second from a row's metadata.
 
     Raises:
-        FieldError: If it is missing, not a number or not positive.
+        FieldError: If it is missing, not a number, not positive or beyond any camera.
     """
     text = metadata.get(name)
     rate = number(text)
     if not rate > 0:
         found = "is missing" if text is None else f"is {text!r}"
         raise FieldError(f"metadata.{name}", f"{found}; expected a positive number of frames a second")
+    if rate > MAX_RATE:
+        raise FieldError(f"metadata.{name}", f"is {text!r}; no camera has over {MAX_RATE:g} frames a second")
     return rate

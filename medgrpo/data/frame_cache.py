@@ -1,34 +1,28 @@
 """Resized frames kept between epochs, in memory and, if a folder is given, on disk.
 
-The key is a hash of everything that the pixels depend on, so an entry is never wrong, only unused. On disk an
-entry is one safetensors file, published by rename: processes may share a folder, and a crash leaves no half
-entry.
+The key is a hash of everything that the pixels depend on, so an entry is never wrong, only unused. On disk it
+is made from the SHA-256 of the source's bytes: a cache is as good after files are moved, touched or copied to
+another machine. Reading gigabytes to look up megabytes would be slow, so paths, sizes and modification times
+lead to the key once it is known.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
-import uuid
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from medgrpo.data.frame_store import FrameStore
 from medgrpo.data.readers.base import FrameReader, Overlay
-from medgrpo.errors import UserError
 
 __all__ = ["FrameCache", "frame_key"]
 
-VERSION = "1:torchvision-bicubic-antialias-uint8"
+VERSION = "2:torchvision-bicubic-antialias-uint8"
 """Changes with anything in this package that changes pixels."""
-
-logger = logging.getLogger(__name__)
 
 
 def frame_key(
@@ -37,7 +31,7 @@ def frame_key(
     """SHA-256 of all that a stack of frames depends on.
 
     Args:
-        identity: Of the reader: files, their size and modification time.
+        identity: Of the source and the decoder, as a reader tells it.
         indices: Frames read.
         height: Pixels.
         width: Pixels.
@@ -53,15 +47,30 @@ class FrameCache:
     Args:
         root: Folder of the entries on disk, made when missing; None keeps them in memory alone.
         memory_bytes: Most pixels in memory, the least recently used go first; 0 keeps none.
+        disk_bytes: Most bytes on disk, the least recently used go first; None is no bound.
+
+    Attributes:
+        hits: Requests answered without decoding.
+        misses: Requests decoded.
     """
 
-    def __init__(self, root: Path | str | None = None, memory_bytes: int = 512 * 2**20) -> None:
-        self.root = None if root is None else Path(root)
+    def __init__(
+        self,
+        root: Path | str | None = None,
+        memory_bytes: int = 512 * 2**20,
+        disk_bytes: int | None = None,
+    ) -> None:
+        self.store = None if root is None else FrameStore(root, disk_bytes)
         self.memory_bytes = memory_bytes
         self.hits = 0
         self.misses = 0
         self._entries: OrderedDict[str, np.ndarray] = OrderedDict()
         self._bytes = 0
+
+    @property
+    def broken(self) -> int:
+        """Damaged entries on disk that were decoded again."""
+        return 0 if self.store is None else self.store.broken
 
     def get_or_read(
         self,
@@ -91,21 +100,47 @@ class FrameCache:
         """
         if (overlay is None) != (overlay_key == ""):
             raise ValueError("an overlay needs a key, and a key an overlay")
-        key = frame_key(reader.identity(), indices, height, width, overlay_key)
-        frames = self._entries.get(key)
+        source = frame_key(reader.identity(indices), indices, height, width, overlay_key)
+        frames = self._entries.get(source)
         if frames is not None:
-            self._entries.move_to_end(key)
+            self._entries.move_to_end(source)
             self.hits += 1
             return frames
-        frames = self._load(key)
+        key = ""
+        if self.store is not None:
+            key = self.store.link(source) or ""
+            if not key:
+                key = frame_key(reader.content(indices), indices, height, width, overlay_key)
+                self.store.save_link(source, key)
+            frames = self.store.load(key)
         if frames is None:
             self.misses += 1
             frames = reader.read(indices, height, width, overlay)
-            self._store(key, frames)
+            if self.store is not None:
+                self.store.save(key, frames)
         else:
             self.hits += 1
-        self._remember(key, frames)
+        self._remember(source, frames)
         return frames
+
+    def describe(self, reader: FrameReader) -> tuple[np.ndarray, tuple[int, int]]:
+        """Times and size of a clip, from the disk or else from the reader, which scans the file for them.
+
+        Returns:
+            Seconds, float64 ``[N]``; height and width in pixels.
+
+        Raises:
+            VideoError: If the file cannot be read.
+            UserError: If the folder cannot be written.
+        """
+        if self.store is None:
+            return reader.times(), reader.size()
+        key = hashlib.sha256(json.dumps([VERSION, "times", reader.identity()]).encode()).hexdigest()
+        described = self.store.load(key)
+        if described is None:
+            described = np.concatenate((np.asarray(reader.size(), np.float64), reader.times()))
+            self.store.save(key, described)
+        return described[2:], (int(described[0]), int(described[1]))
 
     def _remember(self, key: str, frames: np.ndarray) -> None:
         if frames.nbytes > self.memory_bytes:
@@ -115,44 +150,3 @@ class FrameCache:
         while self._bytes > self.memory_bytes:
             _, dropped = self._entries.popitem(last=False)
             self._bytes -= dropped.nbytes
-
-    def _path(self, key: str) -> Path | None:
-        return None if self.root is None else self.root / key[:2] / f"{key}.safetensors"
-
-    def _load(self, key: str) -> np.ndarray | None:
-        """The entry on disk; None if there is none, or a damaged one, which is removed."""
-        path = self._path(key)
-        if path is None or not path.is_file():
-            return None
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="np") as file:
-                frames: np.ndarray = file.get_tensor("frames")
-                crc = (file.metadata() or {}).get("crc32")
-        except (SafetensorError, OSError) as error:
-            logger.warning("%s: damaged cache entry removed (%s)", path, error)
-            path.unlink(missing_ok=True)
-            return None
-        if crc != str(zlib.crc32(np.ascontiguousarray(frames).data)):
-            logger.warning("%s: damaged cache entry removed (wrong checksum)", path)
-            path.unlink(missing_ok=True)
-            return None
-        return frames
-
-    def _store(self, key: str, frames: np.ndarray) -> None:
-        path = self._path(key)
-        if path is None:
-            return
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
-        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"frames": frames}, temporary, {"crc32": str(zlib.crc32(frames.data))})
-            os.replace(temporary, path)
-        except (OSError, SafetensorError) as error:
-            with suppress(OSError):
-                temporary.unlink()
-            raise UserError(f"{path}: cannot write to the frame cache: {error}") from error

@@ -141,13 +141,14 @@ def image_size(path: Path) -> Size | str:
 
 def video_size(path: Path) -> Size | str:
     """Open a video file: its size as displayed, or what is wrong with it."""
+    from medgrpo.data.clip_frames import DECODE_SECONDS
     from medgrpo.data.readers import VideoError, open_reader
     from medgrpo.types import Clip
 
     if not path.is_file():
         return "no such file"
     try:
-        height, width = open_reader(Clip(video=path)).size()
+        height, width = open_reader(Clip(video=path), decode_seconds=DECODE_SECONDS).size()
     except VideoError as error:
         return f"cannot be decoded: {_reason(error)}"
     return width, height

@@ -6,10 +6,12 @@ from typing import Any
 
 import lightning as L
 
+from medgrpo.data.clip_frames import DECODE_SECONDS, frame_cache
 from medgrpo.data.encode import Encoder
 from medgrpo.data.index import prepare_index
 from medgrpo.data.lazy_records import Records, open_records, pairs_of
 from medgrpo.data.prompts import choose_prompts, choose_rows, derive_seed
+from medgrpo.data.readers import check_backend
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -42,7 +44,10 @@ class GRPOData(L.LightningDataModule):
         replay_records: Rows with reference answers for the replay term; needed with a replay weight.
         replay_rows: Such rows in a micro-batch.
         max_prompt_tokens: Longest prompt accepted.
-        video_backend: Decoder of video files.
+        video_backend: Decoder of video files: pyav, torchcodec or decord.
+        decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
+        frame_cache: Folder that keeps resized frames between runs; None keeps recent ones in memory.
+        frame_cache_gb: Most gigabytes in that folder; frames that were not used for longest go first.
         seed: Of prompts, answers and the order of micro-batches.
     """
 
@@ -60,6 +65,9 @@ class GRPOData(L.LightningDataModule):
         replay_rows: int = 8,
         max_prompt_tokens: int = 32768,
         video_backend: str = "pyav",
+        decode_seconds: float | None = DECODE_SECONDS,
+        frame_cache: str | None = None,
+        frame_cache_gb: float = 100.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -82,7 +90,10 @@ class GRPOData(L.LightningDataModule):
         self.replay_records = replay_records
         self.replay_rows = replay_rows
         self.max_prompt_tokens = max_prompt_tokens
-        self.video_backend = video_backend
+        self.video_backend = check_backend(video_backend)
+        self.decode_seconds = decode_seconds
+        self.frame_cache = frame_cache
+        self.frame_cache_gb = frame_cache_gb
         self.seed = seed
         self._round: tuple[int, RolloutLoader] | None = None
 
@@ -104,7 +115,11 @@ class GRPOData(L.LightningDataModule):
         module: Any = self._trainer.lightning_module
         module.policy.setup()
         self.encoder: Encoder = module.policy.encoder(
-            self.sampling, max_prompt_tokens=self.max_prompt_tokens, video_backend=self.video_backend
+            self.sampling,
+            cache=frame_cache(self.frame_cache, self.frame_cache_gb),
+            max_prompt_tokens=self.max_prompt_tokens,
+            video_backend=self.video_backend,
+            decode_seconds=self.decode_seconds,
         )
         self._round = None
         if stage != "fit":

@@ -10,10 +10,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medgrpo.data.batch import PolicyBatch
+from medgrpo.data.clip_frames import DECODE_SECONDS, frame_cache
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.index import prepare_index
 from medgrpo.data.lazy_records import Records, answered_of, clips_of, open_records, pairs_of
 from medgrpo.data.mixture import row_weights
+from medgrpo.data.readers import check_backend
 from medgrpo.data.sampler import ClipBatchSampler
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -75,7 +77,10 @@ class SFTData(L.LightningDataModule):
         val_rows: Validate on so many rows at most, evenly spread over the file.
         num_workers: Processes that decode and encode.
         max_prompt_tokens: Longest prompt accepted.
-        video_backend: Decoder of video files.
+        video_backend: Decoder of video files: pyav, torchcodec or decord.
+        decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
+        frame_cache: Folder that keeps resized frames between runs; None keeps recent ones in memory.
+        frame_cache_gb: Most gigabytes in that folder; frames that were not used for longest go first.
         seed: Order of the batches.
         mixture_temperature: 1 trains on every row once an epoch; more brings (dataset, task) pairs of
             different sizes closer together, see :func:`medgrpo.data.mixture.row_weights`.
@@ -95,6 +100,9 @@ class SFTData(L.LightningDataModule):
         num_workers: int = 1,
         max_prompt_tokens: int = 32768,
         video_backend: str = "pyav",
+        decode_seconds: float | None = DECODE_SECONDS,
+        frame_cache: str | None = None,
+        frame_cache_gb: float = 100.0,
         seed: int = 0,
         mixture_temperature: float = 1.0,
         mixture_weights: dict[str, float] | None = None,
@@ -110,7 +118,10 @@ class SFTData(L.LightningDataModule):
         self.val_rows = val_rows
         self.num_workers = num_workers
         self.max_prompt_tokens = max_prompt_tokens
-        self.video_backend = video_backend
+        self.video_backend = check_backend(video_backend)
+        self.decode_seconds = decode_seconds
+        self.frame_cache = frame_cache
+        self.frame_cache_gb = frame_cache_gb
         self.seed = seed
         self.mixture_temperature = mixture_temperature
         self.mixture_weights = mixture_weights
@@ -137,7 +148,11 @@ class SFTData(L.LightningDataModule):
         policy: Any = self._attached.lightning_module.policy
         policy.setup()
         self.encoder: Encoder = policy.encoder(
-            self.sampling, max_prompt_tokens=self.max_prompt_tokens, video_backend=self.video_backend
+            self.sampling,
+            cache=frame_cache(self.frame_cache, self.frame_cache_gb),
+            max_prompt_tokens=self.max_prompt_tokens,
+            video_backend=self.video_backend,
+            decode_seconds=self.decode_seconds,
         )
         if stage == "fit":
             self.train_samples = self._open(self.records)

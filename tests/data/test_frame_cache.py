@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medgrpo.data.frame_cache import FrameCache, frame_key
+from medgrpo.data.frame_store import FrameStore, fast_checksum
 from medgrpo.data.readers import Overlay, VideoError, open_reader
 from medgrpo.errors import UserError
 from medgrpo.types import Clip
@@ -26,8 +31,11 @@ class CountingReader:
     def size(self) -> tuple[int, int]:
         return 8, 8
 
-    def identity(self) -> str:
+    def identity(self, indices: Sequence[int] | np.ndarray = ()) -> str:
         return self.name
+
+    def content(self, indices: Sequence[int] | np.ndarray) -> str:
+        return f"content of {self.name}"
 
     def read(self, indices: list[int], height: int, width: int, overlay: Overlay | None = None) -> np.ndarray:
         self.reads += 1
@@ -87,7 +95,7 @@ def test_frames_on_disk_outlive_the_process(tmp_path: Path) -> None:
     assert np.array_equal(again.get_or_read(reader, [0, 4, 4], *SIZE), frames)
     assert (again.hits, again.misses) == (1, 0)
     files = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
-    assert [file.suffix for file in files] == [".safetensors"]
+    assert sorted(file.suffix for file in files) == ["", ".safetensors"]  # an entry and how to find it
     path.write_bytes(path.read_bytes() + b"\0\0\0\x08free")
     again.get_or_read(open_reader(Clip(video=path)), [0, 4, 4], *SIZE)
     assert again.misses == 1
@@ -105,7 +113,9 @@ def test_damaged_entries_are_read_again(
     cut = bytes(data[:-20])
     entry.write_bytes({"flip": bytes(data), "truncate": cut, "text": b"hello world", "empty": b""}[damage])
     with caplog.at_level(logging.WARNING):
-        again = FrameCache(tmp_path).get_or_read(reader, [3, 7], 4, 4)
+        cache = FrameCache(tmp_path)
+        again = cache.get_or_read(reader, [3, 7], 4, 4)
+    assert (cache.broken, cache.misses, cache.hits) == (1, 1, 0)
     assert "damaged cache entry removed" in caplog.text
     assert np.array_equal(again, frames)
     assert reader.reads == 2
@@ -126,3 +136,113 @@ def test_a_clip_that_is_gone_is_not_served_from_the_cache(tmp_path: Path) -> Non
     path.unlink()
     with pytest.raises(VideoError, match=r"a\.mp4: cannot be opened"):
         cache.get_or_read(open_reader(Clip(video=path)), [0], *SIZE)
+
+
+def test_an_entry_is_found_by_content_after_its_source_moved(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", 10)
+    FrameCache(tmp_path / "cache").get_or_read(open_reader(Clip(video=path)), [0, 4], *SIZE)
+    moved = path.rename(tmp_path / "b.mp4")
+    os.utime(moved, (1, 1))
+    cache = FrameCache(tmp_path / "cache")
+    cache.get_or_read(open_reader(Clip(video=moved)), [0, 4], *SIZE)
+    cache.get_or_read(open_reader(Clip(video=moved, start=0.04)), [0, 3], *SIZE)  # another clock
+    assert (cache.hits, cache.misses) == (1, 1)
+
+
+def test_a_changed_image_in_a_list_is_read_again(tmp_path: Path) -> None:
+    from PIL import Image
+
+    paths = tuple(tmp_path / f"{k}.png" for k in range(4))
+    for k, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (k, k, k)).save(path)
+    clip = Clip(frames=paths, times=(0.0, 1.0, 2.0, 3.0))
+    FrameCache(tmp_path / "cache").get_or_read(open_reader(clip), [0, 2], 8, 8)
+    Image.new("RGB", (8, 8), (99, 99, 99)).save(paths[1])
+    cache = FrameCache(tmp_path / "cache")
+    assert cache.get_or_read(open_reader(clip), [0, 2], 8, 8)[1, 0, 0, 0] == 2  # frame 1 is not in it
+    assert cache.hits == 1
+    Image.new("RGB", (8, 8), (99, 99, 99)).save(paths[2])
+    assert cache.get_or_read(open_reader(clip), [0, 2], 8, 8)[1, 0, 0, 0] == 99
+
+
+def test_the_disk_is_bounded_and_the_least_used_goes_first(tmp_path: Path) -> None:
+    store = FrameStore(tmp_path, max_bytes=40_000)
+    frames = np.zeros((1, 3, 32, 100), np.uint8)  # 9,600 bytes
+    keys = [f"{k:064x}" for k in range(6)]
+    for k, key in enumerate(keys[:4]):
+        store.save(key, frames)
+        os.utime(store._path(key), (1000 + k, 1000 + k))
+    assert store.load(keys[0]) is not None
+    for key in keys[4:]:
+        store.save(key, frames)
+        assert store.size().bytes <= 40_000
+    held = [k for k, key in enumerate(keys) if store._path(key).exists()]
+    assert 0 in held
+    assert held[-1] == 5
+    assert 1 not in held
+    store.save("f" * 64, np.zeros(50_000, np.uint8))  # larger than all: not kept
+    assert not store._path("f" * 64).exists()
+    with pytest.raises(UserError, match="must be positive"):
+        FrameStore(tmp_path, max_bytes=0)
+
+
+def test_what_a_crash_left_is_removed(tmp_path: Path) -> None:
+    store = FrameStore(tmp_path, max_bytes=10**6)
+    (tmp_path / "ab").mkdir()
+    old, fresh = tmp_path / "ab" / "x.1.tmp", tmp_path / "ab" / "x.2.tmp"
+    for path, age in ((old, 7200), (fresh, 0)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    store.save("a" * 64, np.zeros(10, np.uint8))
+    assert not old.exists()
+    assert fresh.exists()  # another process is writing it
+    assert store.size().entries == 1
+
+
+def _use(root: Path, seed: int) -> None:
+    cache = FrameCache(root, memory_bytes=0, disk_bytes=60_000)
+    order = np.random.default_rng(seed).integers(0, 12, 150)
+    for k in order.tolist():
+        frames = cache.get_or_read(CountingReader(f"clip {k}"), [k, k + 1], 40, 40)
+        assert frames[1, 0, 0, 0] == k + 1
+    assert cache.broken == 0
+
+
+def test_processes_share_a_bounded_folder(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_use, args=(tmp_path, seed)) for seed in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+        assert worker.exitcode == 0
+    store = FrameStore(tmp_path, max_bytes=60_000)
+    assert 0 < store.clear_to_bound() <= 60_000
+    assert all(store.verify(path) is None for path in store.entries())
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_verification_finds_what_the_fast_checksum_cannot(tmp_path: Path) -> None:
+    store = FrameStore(tmp_path)
+    frames = np.full(8192 * 3, 7, dtype=np.uint64)
+    store.save("a" * 64, frames)
+    (path,) = store.entries()
+    assert store.verify(path) is None
+    data = bytearray(path.read_bytes())
+    start = len(data) - frames.nbytes
+    for word, change in ((0, 1), (1, -1), (512, -1), (513, 1)):  # sums of rows and columns stay
+        data[start + 8 * word] = (data[start + 8 * word] + change) % 256
+    path.write_bytes(data)
+    assert store.load("a" * 64) is not None
+    assert store.verify(path) == "wrong SHA-256"
+
+
+@pytest.mark.parametrize("count", [0, 5, 4096, 10_001])
+def test_the_checksum_sees_every_byte(count: int) -> None:
+    data = np.random.default_rng(0).integers(0, 256, count, dtype=np.uint8)
+    told = fast_checksum(data)
+    for position in range(0, count, 97):
+        other = data.copy()
+        other[position] ^= 4
+        assert fast_checksum(other) != told
+    assert fast_checksum(np.append(data, np.uint8(0))) != told

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medgrpo.data.readers import VideoError, open_reader
+from medgrpo.data.readers import VIDEO_BACKENDS, VideoError, open_reader
 from medgrpo.data.sampling import SamplingPolicy
-from medgrpo.errors import UserError
+from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.types import Clip
 from tests.data.encoding import SIZE, cut_by_copy, encode, picture, rotate_clockwise, sequential
 
@@ -44,11 +46,43 @@ FILES: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_frames_and_times_are_those_of_a_sequential_decode(name: str, tmp_path: Path) -> None:
+FAULTS = {
+    ("torchcodec", "transport stream"): "returns frames of other times, which is refused",
+    ("decord", "open groups"): "returns other pictures after a seek and does not tell",
+    ("decord", "open groups, matroska"): "returns other pictures after a seek and does not tell",
+    ("decord", "transport stream"): "returns other pictures; such containers are refused",
+    ("decord", "AVI"): "containers without an index are refused",
+    ("decord", "rotation"): "colours of rotated frames are off by a level",
+    ("decord", "cut by an edit list"): "counts hidden frames, which is refused",
+    ("decord", "cut in a long group"): "counts hidden frames, which is refused",
+}
+"""What a backend gets wrong, by backend and file or test."""
+
+
+def usable(backend: str) -> bool:
+    try:
+        open_reader(Clip(video=Path("a.mp4")), backend)
+    except UserError:  # not installed, or without the libraries that it needs
+        return False
+    return True
+
+
+def backends_with(*names: str) -> list[Any]:
+    """(backend, name) pairs; those that a backend gets wrong must fail."""
+    pairs = []
+    for backend in VIDEO_BACKENDS:
+        absent = pytest.mark.skipif(not usable(backend), reason=f"{backend} is not installed")
+        for name in names:
+            wrong = [pytest.mark.xfail(reason=FAULTS[backend, name])] if (backend, name) in FAULTS else []
+            pairs.append(pytest.param(backend, name, id=f"{backend}-{name}", marks=[absent, *wrong]))
+    return pairs
+
+
+@pytest.mark.parametrize(("backend", "name"), backends_with(*FILES))
+def test_frames_and_times_are_those_of_a_sequential_decode(backend: str, name: str, tmp_path: Path) -> None:
     path = FILES[name](tmp_path)
     seconds, frames = sequential(path)
-    reader = open_reader(Clip(video=path))
+    reader = open_reader(Clip(video=path), backend)
     assert reader.size() == SIZE
     assert np.allclose(reader.times() - reader.times()[0], seconds, rtol=0, atol=1e-6)
     everything = reader.read(range(len(frames)), *SIZE)
@@ -64,10 +98,11 @@ def test_the_pictures_are_the_encoded_ones(tmp_path: Path) -> None:
         assert int(np.argmin(errors)) == index
 
 
-def test_rotation_is_applied(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("backend", "name"), backends_with("rotation"))
+def test_rotation_is_applied(backend: str, name: str, tmp_path: Path) -> None:
     path = rotate_clockwise(encode(tmp_path / "a.mp4"))
     _, frames = sequential(path)
-    reader = open_reader(Clip(video=path))
+    reader = open_reader(Clip(video=path), backend)
     assert reader.size() == (SIZE[1], SIZE[0])
     shown = reader.read([0, 20], SIZE[1], SIZE[0]).transpose(0, 2, 3, 1)
     for ours, stored in zip(shown, (frames[0], frames[20]), strict=True):
@@ -77,21 +112,26 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
             )  # the top edge is shown at the right
 
 
-def test_audio_that_starts_first_starts_the_clock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("backend", "name"), backends_with("audio first"))
+def test_audio_that_starts_first_starts_the_clock(backend: str, name: str, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", audio_first=True, ticks=[500 + 40 * k for k in range(40)])
-    assert open_reader(Clip(video=path)).times()[:2] == pytest.approx([0.5, 0.54], abs=0.002)
+    _, frames = sequential(path)
+    reader = open_reader(Clip(video=path), backend)
+    assert reader.times()[:2] == pytest.approx([0.5, 0.54], abs=0.002)
+    assert np.array_equal(reader.read([0, 21], *SIZE)[1].transpose(1, 2, 0), frames[21])
 
 
-def test_a_clip_is_a_span_of_its_file_with_its_own_clock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("backend", "name"), backends_with("span"))
+def test_a_clip_is_a_span_of_its_file_with_its_own_clock(backend: str, name: str, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4")
     _, frames = sequential(path)
-    reader = open_reader(Clip(video=path, start=0.4, end=1.0))
+    reader = open_reader(Clip(video=path, start=0.4, end=1.0), backend)
     assert reader.times() == pytest.approx([0.04 * k for k in range(16)], abs=1e-6)
     assert np.array_equal(reader.read([0, 15], *SIZE)[1].transpose(1, 2, 0), frames[25])
     with pytest.raises(IndexError):
         reader.read([16], *SIZE)
     with pytest.raises(VideoError, match=r"a\.mp4: shows no frame between 5 and inf s; it lasts 1\.560 s"):
-        open_reader(Clip(video=path, start=5.0)).times()
+        open_reader(Clip(video=path, start=5.0), backend).times()
 
 
 @settings(max_examples=25, deadline=None)
@@ -117,11 +157,11 @@ def footage(name: str) -> Path:
     raise FileNotFoundError(name)
 
 
-@pytest.mark.parametrize("name", ["carphone_pristine.mp4", "bikes.mp4"])
-def test_real_footage_is_read_exactly_and_sampled(name: str) -> None:
+@pytest.mark.parametrize(("backend", "name"), backends_with("carphone_pristine.mp4", "bikes.mp4"))
+def test_real_footage_is_read_exactly_and_sampled(backend: str, name: str) -> None:
     path = footage(name)
     seconds, frames = sequential(path)
-    reader = open_reader(Clip(video=path))
+    reader = open_reader(Clip(video=path), backend)
     size = reader.size()
     assert np.allclose(reader.times(), seconds, rtol=0, atol=1e-6)
     every = range(0, len(frames), 11)
@@ -239,6 +279,40 @@ def test_a_file_without_pictures_is_named(tmp_path: Path) -> None:
         open_reader(Clip(video=path)).size()
 
 
+def test_a_file_whose_stream_is_empty_is_named(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mkv", 0)
+    with pytest.raises(VideoError, match=r"a\.mkv: "):
+        open_reader(Clip(video=path)).times()
+
+
+@pytest.mark.parametrize("how", ["no index", "encrypted"])
+@pytest.mark.parametrize(("backend", "name"), backends_with("unreadable"))
+def test_unreadable_contents_are_named(backend: str, name: str, how: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", 40)
+    data = path.read_bytes()
+    noise = random.Random(0).randbytes(len(data))
+    path.write_bytes(data[: len(data) // 2] if how == "no index" else noise)
+    with pytest.raises(VideoError, match=r"a\.mp4: cannot be read by the "):
+        open_reader(Clip(video=path), backend).read([0], *SIZE)
+
+
+@pytest.mark.parametrize(("backend", "name"), backends_with("spoilt after the scan"))
+def test_a_decoder_that_fails_names_file_and_backend(backend: str, name: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mkv", 40)
+    reader = open_reader(Clip(video=path), backend)
+    reader.times()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(VideoError, match=r"a\.mkv: "):
+        reader.read([38], *SIZE)
+
+
+def test_an_absurd_number_of_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medgrpo.data.readers.timeline.MAX_FRAMES", 30)
+    for path in (encode(tmp_path / "a.mp4"), encode(tmp_path / "a.ts")):
+        with pytest.raises(VideoError, match="more than 30 frames; its frame rate is absurd"):
+            open_reader(Clip(video=path)).times()
+
+
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_what_a_truncated_video_still_shows_is_right(share: float, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", 40)
@@ -285,6 +359,17 @@ def test_readers_and_their_errors_cross_processes(tmp_path: Path) -> None:
     assert error.problem == "is broken"
 
 
+@pytest.mark.parametrize(("backend", "module"), [("torchcodec", "torchcodec.decoders"), ("decord", "decord")])
+def test_a_backend_that_is_not_installed_names_its_extra(
+    backend: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"{backend} is not installed.*medgrpo\[video\]"):
+        open_reader(Clip(video=Path("a.mp4")), backend)
+
+
 def test_an_unknown_backend_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="unknown video_backend 'opencv'; known are: pyav"):
+    with pytest.raises(
+        UserError, match="unknown video_backend 'opencv'; known are: pyav, torchcodec, decord"
+    ):
         open_reader(Clip(video=tmp_path / "a.mp4"), video_backend="opencv")

@@ -165,6 +165,10 @@ DEFECTS = {
     ),
     "metadata": (row(metadata=...), "'metadata': expected an object, found nothing"),
     "metadata value": (row(metadata={"fps": ["1"]}), "'metadata.fps': expected a string, found list"),
+    "fps beyond any camera": (
+        row(metadata={"fps": "3e7"}),
+        "'metadata.fps': is '3e7'; no camera has over 10000 frames a second",
+    ),
     "no fps": (row(metadata={}), "'metadata.fps': is missing; expected a positive number of frames a second"),
     "zero fps": (row(metadata={"fps": "0"}), "'metadata.fps': is '0'; expected a positive number"),
     "absurd fps": (row(metadata={"fps": "nan"}), "'metadata.fps': is 'nan'; expected a positive number"),

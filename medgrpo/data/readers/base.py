@@ -63,8 +63,12 @@ class FrameReader(Protocol):
         """
         ...
 
-    def identity(self) -> str:
-        """What the pixels depend on: paths, and size and modification time of the (first) file."""
+    def identity(self, indices: Sequence[int] | np.ndarray = ()) -> str:
+        """What the pixels at some positions depend on, cheaply: paths, sizes and modification times."""
+        ...
+
+    def content(self, indices: Sequence[int] | np.ndarray) -> str:
+        """What the pixels at some positions depend on, wherever the files are: their SHA-256."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,19 +63,45 @@ class FrameListReader:
             out[slot] = resize_frame(frame, height, width)
         return out
 
-    def identity(self) -> str:
-        """Hash of all paths with size and modification time of the first file.
+    def identity(self, indices: Sequence[int] | np.ndarray = ()) -> str:
+        """Hash of the paths, sizes and modification times of the first file and of those at ``indices``.
 
         Raises:
-            VideoError: If the first file is missing.
+            VideoError: If one of them is missing.
         """
-        first = self.clip.frames[0]
-        try:
-            stat = first.stat()
-        except OSError as error:
-            raise VideoError(first, f"frame 0 of the clip cannot be opened: {error.strerror}") from error
-        paths = "\0".join(str(path) for path in self.clip.frames)
-        return f"frames:{hashlib.sha256(paths.encode()).hexdigest()}:{stat.st_size}:{stat.st_mtime_ns}"
+        parts = []
+        for index in self._distinct(indices):
+            path = self.clip.frames[index]
+            try:
+                found = path.stat()
+            except OSError as error:
+                raise VideoError(
+                    path, f"frame {index} of the clip cannot be opened: {error.strerror}"
+                ) from error
+            parts.append(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0")
+        return f"frames:{hashlib.sha256(''.join(parts).encode()).hexdigest()}"
+
+    def content(self, indices: Sequence[int] | np.ndarray) -> str:
+        """SHA-256 over the SHA-256 of the first file and of those at ``indices``.
+
+        Raises:
+            VideoError: If one of them cannot be read.
+        """
+        digest = hashlib.sha256()
+        for index in self._distinct(indices):
+            path = self.clip.frames[index]
+            try:
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                raise VideoError(
+                    path, f"frame {index} of the clip cannot be read: {error.strerror}"
+                ) from error
+        return f"frames:{digest.hexdigest()}"
+
+    def _distinct(self, indices: Sequence[int] | np.ndarray) -> list[int]:
+        """The first frame, whose size all others must have, and the wanted ones."""
+        positions = check_indices(indices, len(self.clip.frames))
+        return np.unique(np.append(positions, 0)).astype(int).tolist()
 
     def _open(self, index: int, header_only: bool = False) -> np.ndarray:
         from PIL import Image
@@ -82,14 +109,15 @@ class FrameListReader:
         path = self.clip.frames[index]
         where = f"frame {index} of the clip"
         try:
+            if not stat.S_ISREG(mode := path.stat().st_mode):
+                kind = "is a directory, not an image" if stat.S_ISDIR(mode) else "is not a regular file"
+                raise VideoError(path, f"{where} {kind}")  # a pipe would be waited on for ever
             with Image.open(path) as image:
                 if header_only:
                     return np.broadcast_to(np.uint8(0), (image.height, image.width, 3))
                 return np.asarray(image.convert("RGB"))
         except FileNotFoundError:
             raise VideoError(path, f"{where} is missing") from None
-        except IsADirectoryError:
-            raise VideoError(path, f"{where} is a directory, not an image") from None
         except Image.UnidentifiedImageError as error:
             raise VideoError(path, f"{where} is not an image that Pillow can read") from error
         except Image.DecompressionBombError as error:

@@ -1,0 +1,86 @@
+"""From a sample to the frames that a model sees: open, choose, draw the box, decode or take from a cache."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medgrpo.data.frame_cache import FrameCache
+from medgrpo.data.readers import check_backend, open_reader
+from medgrpo.data.regions import region_index, region_overlay
+from medgrpo.data.sampling import FramePlan, SamplingPolicy
+from medgrpo.types import Sample
+
+__all__ = ["DECODE_SECONDS", "ClipFrames", "frame_cache"]
+
+DECODE_SECONDS = 900.0
+"""Time that one call of a video decoder may take; three hours of 1080p without an index take longer."""
+
+
+class ClipFrames:
+    """Reads the frames of samples.
+
+    Args:
+        sampling: Decides which frames are seen and at which size.
+        cache: Keeps resized frames; None keeps recent ones in memory.
+        video_backend: Decoder of video files.
+        decode_seconds: Most time that a video decoder may take for a clip, after which it is stopped; None
+            decodes in this process, for as long as it takes.
+
+    Raises:
+        UserError: If there is no such decoder.
+    """
+
+    def __init__(
+        self,
+        sampling: SamplingPolicy,
+        cache: FrameCache | None = None,
+        video_backend: str = "pyav",
+        decode_seconds: float | None = DECODE_SECONDS,
+    ) -> None:
+        self.sampling = sampling
+        self.cache = cache if cache is not None else FrameCache()
+        self.video_backend = check_backend(video_backend)
+        self.decode_seconds = decode_seconds
+
+    def read(self, sample: Sample) -> tuple[np.ndarray, FramePlan]:
+        """The frames of a sample's clip with its box drawn, and how they were chosen.
+
+        Returns:
+            uint8 ``[T, 3, H, W]``, shared with later callers: not to be written to; and the plan.
+
+        Raises:
+            UserError: If the frames cannot be read, or the policy cannot sample them.
+        """
+        reader = open_reader(sample.clip, self.video_backend, self.decode_seconds)
+        if sample.clip.video is not None:
+            times, (height, width) = self.cache.describe(reader)
+        else:
+            times, (height, width) = reader.times(), reader.size()
+        drawn = sample.region is not None
+        keep = region_index(sample) if drawn else None  # the frame with the box must be seen
+        plan = self.sampling.plan(times, height, width, keep=keep)
+        frames = self.cache.get_or_read(
+            reader,
+            plan.indices,
+            plan.height,
+            plan.width,
+            overlay=region_overlay(sample, (height, width)) if drawn else None,
+            overlay_key=_region_key(sample) if drawn else "",
+        )
+        return frames, plan
+
+
+def frame_cache(folder: str | None, gigabytes: float) -> FrameCache:
+    """The cache that a config asks for.
+
+    Args:
+        folder: Of the entries on disk; None keeps frames in memory alone.
+        gigabytes: Most that the folder may hold.
+    """
+    return FrameCache(folder, disk_bytes=round(gigabytes * 1e9))
+
+
+def _region_key(sample: Sample) -> str:
+    """What is drawn, and on which frame of the clip, wherever the files are."""
+    assert sample.region is not None
+    return repr((region_index(sample), sample.region.box, sample.canvas))
