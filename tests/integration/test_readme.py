@@ -67,6 +67,8 @@ def test_one_step_after_the_other_on_a_small_world(
         "scores/": f"{tmp_path / 'scores'}/",
         "scores.json": str(tmp_path / "scores.json"),
         "splits": str(tmp_path / "splits"),
+        "--cache frames": f"--cache {tmp_path / 'frames'}",
+        "verify frames": f"verify {tmp_path / 'frames'}",
         "defects.json": str(tmp_path / "defects.json"),
         "report.html": str(tmp_path / "report.html"),
         "submission.json": str(tmp_path / "submission.json"),
