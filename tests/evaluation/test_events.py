@@ -15,6 +15,7 @@ from medgrpo.evaluation import evaluate
 from medgrpo.evaluation.official import CaptionPair
 from medgrpo.evaluation.strict.captions import mentions
 from medgrpo.evaluation.strict.events import ordered_total, soda
+from medgrpo.rewards.judges.vocabulary import load_vocabulary
 from tests.evaluation.test_strict import BagOfLetters
 from tests.tasks.samples import make_sample
 
@@ -64,6 +65,35 @@ def test_events_without_a_partner_have_the_judges_minimum() -> None:
     # One answer for all does not pay: the surplus has the minimum too.
     sprayed = "\n".join(f"{k}.0-{k + 1}.0 seconds: one" for k in range(10))
     assert _scores(sample, sprayed, judge)["judge"] == 1.0
+
+
+WORDS = st.lists(
+    st.sampled_from(
+        ["grasper", "forceps", "hook", "cuts", "holds", "the", "gallbladder", "slowly", "zebra", "."]
+    ),
+    max_size=8,
+).map(" ".join)
+
+
+@given(WORDS, WORDS)
+def test_captions_agree_by_what_they_say(first: str, second: str) -> None:
+    words = load_vocabulary()
+    a, b = words.read(first), words.read(second)
+    assert words.agreement(a, b) == pytest.approx(words.agreement(b, a))
+    assert 0.0 <= words.agreement(a, b) <= 1.0
+    assert words.agreement(a, a) == 1.0
+
+
+def test_synonyms_agree_more_than_other_things() -> None:
+    words = load_vocabulary()
+
+    def agreement(first: str, second: str) -> float:
+        return words.agreement(words.read(first), words.read(second))
+
+    reference = "the grasper holds the gallbladder"
+    assert agreement(reference, "The gallbladder is being held by a grasper.") == 1.0
+    kind = agreement(reference, "an instrument holds the gallbladder")
+    assert agreement(reference, "the scissors cut the liver") < kind < 1.0
 
 
 def test_what_is_named_without_being_there() -> None:

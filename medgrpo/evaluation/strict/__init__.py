@@ -111,7 +111,7 @@ def _extras(
         found.append((free, captions(pick(samples, free), pick(texts, free))))
     if timed:
         asked, true, answered = pick(samples, timed), pick(truths, timed), pick(parsed, timed)
-        found.append((timed, event_scores(asked, true, answered, encoder, judge)))
+        found.append((timed, event_scores(asked, true, answered, judge)))
     if closed:
         found.append(
             (closed, rescued(pick(samples, closed), pick(texts, closed), pick(parsed, closed), encoder))
