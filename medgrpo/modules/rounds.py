@@ -31,6 +31,7 @@ __all__ = [
     "make_rollouts",
     "settle_failures",
     "summarise_round",
+    "truncated_answers",
 ]
 
 FailurePolicy = Literal["skip", "leave_out", "stop"]
@@ -138,6 +139,11 @@ def settle_failures(rewards: Sequence[Sequence[Reward]], policy: FailurePolicy) 
             for group, names in zip(rewards, failed, strict=True)
         ]
     return [list(group) for group in rewards]
+
+
+def truncated_answers(completions: Sequence[Completion]) -> frozenset[int]:
+    """Which answers of a group reached their limit."""
+    return frozenset(index for index, completion in enumerate(completions) if completion.truncated)
 
 
 def estimate(
