@@ -114,6 +114,15 @@ class GRPOModule(PolicyModule):
         if self.objective.kl_weight > 0 and self.reference is None:
             self.reference = copy.deepcopy(self.policy).requires_grad_(False)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the advantages of the next round depend on."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["advantage"] = self.advantage.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue with it."""
+        self.advantage.load_state_dict(checkpoint.get("advantage", {}))
+
     def prepare(self, encoder: Any, samples: list[Sample]) -> None:
         """Get ready for rounds over these samples; called by the data module.
 
