@@ -42,7 +42,7 @@ PURE = (
     "medgrpo/tasks/",
     "medgrpo/rewards/",
     "medgrpo/data/sampling.py",
-    "medgrpo/modules/objectives.py",
+    "medgrpo/modules/objectives/",
     "medgrpo/modules/advantages/",
 )
 TEXT_SUFFIXES = {".py", ".yaml", ".yml", ".toml", ".md", ".sh", ".txt", ".css", ".js", ".json", ""}

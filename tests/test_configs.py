@@ -19,6 +19,7 @@ TRAINER_ENTRIES = ("sft", "grpo")
 ENTRY_OF_FOLDER = {
     "advantage": "grpo",
     "normalizer": "grpo",
+    "objective": "grpo",
     "reward": "grpo",
     "rollout": "grpo",
 }

@@ -28,6 +28,7 @@ class AnswerGroup:
         old_logps: Log-probabilities of each answer's tokens under the policy at the start of the round; None
             when the round is a single optimizer step, in which they are those of the step itself.
         ref_logps: The same under the reference policy, for a KL term.
+        masked: Answers whose tokens stay out of the loss, by index; they still count as answers.
     """
 
     prompt: Any
@@ -36,11 +37,18 @@ class AnswerGroup:
     kept: bool
     old_logps: tuple[torch.Tensor, ...] | None = None
     ref_logps: tuple[torch.Tensor, ...] | None = None
+    masked: frozenset[int] = frozenset()
+
+    @property
+    def heard(self) -> list[bool]:
+        """Of each answer, whether its tokens take part in the loss."""
+        return [self.kept and index not in self.masked for index in range(len(self.completions))]
 
     @property
     def tokens(self) -> int:
-        """Answer tokens."""
-        return sum(len(completion.token_ids) for completion in self.completions)
+        """Answer tokens that take part in the loss."""
+        answers = zip(self.completions, self.heard, strict=True)
+        return sum(len(completion.token_ids) for completion, heard in answers if heard)
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,8 @@ class StepSize:
 
     Attributes:
         sequences: Kept answers.
-        tokens: Their tokens.
-        round_tokens: Kept tokens of the round, divided by its optimizer steps.
+        tokens: Tokens that take part in the loss.
+        round_tokens: Such tokens of the round, divided by its optimizer steps.
     """
 
     sequences: int
@@ -68,7 +76,7 @@ class RolloutBatch:
         old_logps: ``[B, L]`` under the policy at the start of the round, or None: see :class:`AnswerGroup`.
         ref_logps: ``[B, L]`` under the reference policy, or None.
         advantages: ``[B]``.
-        kept: ``[B]`` bool.
+        heard: ``[B]`` bool, whether the answer's tokens take part in the loss.
         step: Sizes of the optimizer step that the micro-batch belongs to.
         replay: Rows with reference answers that the same step also learns from, or None.
     """
@@ -78,13 +86,13 @@ class RolloutBatch:
     old_logps: torch.Tensor | None
     ref_logps: torch.Tensor | None
     advantages: torch.Tensor
-    kept: torch.Tensor
+    heard: torch.Tensor
     step: StepSize
     replay: PolicyBatch | None = None
 
     def to(self, device: torch.device | str) -> Self:
         """Return the same batch on another device."""
-        names = ("policy", "engine_logps", "old_logps", "ref_logps", "advantages", "kept", "replay")
+        names = ("policy", "engine_logps", "old_logps", "ref_logps", "advantages", "heard", "replay")
         moved = {name: getattr(self, name) for name in names}
         return replace(self, **{name: v.to(device) for name, v in moved.items() if v is not None})
 
@@ -121,7 +129,7 @@ def collate_groups(
         old_logps=layout("old_logps"),
         ref_logps=layout("ref_logps"),
         advantages=torch.from_numpy(np.concatenate([group.advantages for group in groups])).float(),
-        kept=torch.tensor([group.kept for group in groups for _ in group.completions]),
+        heard=torch.tensor([heard for group in groups for heard in group.heard]),
         step=step,
         replay=replay,
     )

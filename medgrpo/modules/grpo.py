@@ -17,6 +17,7 @@ from medgrpo.data.rollout_batch import AnswerGroup, RolloutBatch
 from medgrpo.modules.advantages import AdvantageEstimator, GroupAdvantage
 from medgrpo.modules.base import PolicyModule
 from medgrpo.modules.objectives import Denominators, LossInputs, Objective, masked_mean, policy_loss
+from medgrpo.modules.overlong import SoftOverlong, penalise_overlong
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.rounds import (
     FailurePolicy,
@@ -26,6 +27,7 @@ from medgrpo.modules.rounds import (
     make_rollouts,
     settle_failures,
     summarise_round,
+    truncated_answers,
 )
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sft import answer_nll
@@ -49,7 +51,8 @@ class GRPOModule(PolicyModule):
         run_id: Name of the run in the rollout store.
         engine: Samples the answers; the policy itself by default.
         advantage: How rewards of a group become advantages.
-        objective: Clipping, reduction and KL.
+        objective: Ratio, clipping, reduction, KL, entropy bonus.
+        overlong: A penalty for answers close to their limit; None for none.
         optimizer: Called with the trainable parameters.
         schedule: Learning rate over the optimizer steps; None keeps it constant.
         group_size: Answers a prompt.
@@ -69,6 +72,7 @@ class GRPOModule(PolicyModule):
         engine: RolloutEngine | None = None,
         advantage: AdvantageEstimator | None = None,
         objective: Objective | None = None,
+        overlong: SoftOverlong | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         schedule: Schedule | None = None,
         group_size: int = 8,
@@ -88,6 +92,7 @@ class GRPOModule(PolicyModule):
         self.engine = engine if engine is not None else HFEngine()
         self.advantage = advantage if advantage is not None else GroupAdvantage()
         self.objective = objective if objective is not None else Objective()
+        self.overlong = overlong
         self.store_root = store_root
         self.run_id = run_id
         self.group_size = group_size
@@ -108,6 +113,15 @@ class GRPOModule(PolicyModule):
         super().configure_model()
         if self.objective.kl_weight > 0 and self.reference is None:
             self.reference = copy.deepcopy(self.policy).requires_grad_(False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the advantages of the next round depend on."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["advantage"] = self.advantage.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue with it."""
+        self.advantage.load_state_dict(checkpoint.get("advantage", {}))
 
     def prepare(self, encoder: Any, samples: list[Sample]) -> None:
         """Get ready for rounds over these samples; called by the data module.
@@ -148,6 +162,7 @@ class GRPOModule(PolicyModule):
         self.round_seed = seed
         clock = RoundClock()
         encoded = list(prompts.values())
+        limits = [self._limit(prompt.sample.task) for prompt in encoded]
         bar = tqdm(
             total=len(encoded),
             desc=f"round {round_index}: answers",
@@ -159,7 +174,7 @@ class GRPOModule(PolicyModule):
             completions = self.engine.generate(
                 encoded,
                 n=self.group_size,
-                max_new_tokens=[self._limit(prompt.sample.task) for prompt in encoded],
+                max_new_tokens=limits,
                 temperature=self.temperature,
                 seed=seed,
                 progress=bar.update,
@@ -171,6 +186,8 @@ class GRPOModule(PolicyModule):
         )
         grouped = [flat[i : i + self.group_size] for i in range(0, len(flat), self.group_size)]
         rewards = settle_failures(grouped, self.on_failed_reward)
+        if self.overlong is not None:
+            rewards = penalise_overlong(rewards, completions, limits, self.overlong)
         advantages = estimate(self.advantage, rewards, encoded)
         clock.lap("reward")
         forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}
@@ -201,6 +218,7 @@ class GRPOModule(PolicyModule):
                 kept=bool(advantages.kept[i]),
                 old_logps=None if old is None else tuple(answer.logps for answer in old[i]),
                 ref_logps=None if ref is None else tuple(answer.logps for answer in ref[i]),
+                masked=truncated_answers(completions[i]) if self.objective.mask_truncated else frozenset(),
             )
             for i, prompt in enumerate(encoded)
         ]
@@ -213,14 +231,17 @@ class GRPOModule(PolicyModule):
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> torch.Tensor:
         """The objective on one micro-batch of whole groups, plus the replay term."""
-        logps, entropy = self.policy.logps_and_entropy(batch.policy, self.temperature)
-        mask = batch.policy.completion_mask & batch.kept[:, None]
+        logps, entropy = self.policy.logps_and_entropy(
+            batch.policy, self.temperature, entropy_gradient=self.objective.entropy_weight > 0
+        )
+        mask = batch.policy.completion_mask & batch.heard[:, None]
         inputs = LossInputs(
             logps=logps,
             old_logps=logps.detach() if batch.old_logps is None else batch.old_logps,
             advantages=batch.advantages,
             mask=mask,
             ref_logps=batch.ref_logps,
+            entropy=entropy,
         )
         size = batch.step
         denominators = Denominators(size.sequences, size.tokens, size.round_tokens, self.max_length)
@@ -229,9 +250,10 @@ class GRPOModule(PolicyModule):
         loss = share * self.trainer.accumulate_grad_batches * self.trainer.world_size
         numbers = {
             "train/policy_loss": loss.detach(),
-            "train/entropy": masked_mean(entropy, mask),
+            "train/entropy": masked_mean(entropy.detach(), mask),
             "train/clip_low": statistics.clip_low,
             "train/clip_high": statistics.clip_high,
+            "train/clip_dual": statistics.clip_dual,
             "train/ratio": statistics.ratio,
             "train/old_kl": statistics.old_kl,
         }

@@ -227,17 +227,18 @@ class QwenVLPolicy(nn.Module):
         return self.logps_and_entropy(batch, temperature)[0]
 
     def logps_and_entropy(
-        self, batch: PolicyBatch, temperature: float = 1.0
+        self, batch: PolicyBatch, temperature: float = 1.0, *, entropy_gradient: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities and the entropy of the distribution they came from.
 
         Args:
             batch: Prompts with answers.
             temperature: Divides the logits before the softmax, as at sampling.
+            entropy_gradient: Keep what a gradient through the entropy needs, for an entropy bonus.
 
         Returns:
             ``[B, L]`` log-probabilities (the value at an answer token is its own) and ``[B, L]`` entropies in
-            nats without gradient, both 0 outside the answers.
+            nats, both 0 outside the answers.
         """
         hidden = self.hidden(batch)
         mask = batch.completion_mask[:, 1:]
@@ -249,7 +250,7 @@ class QwenVLPolicy(nn.Module):
             chunk = slice(start, start + self.logit_chunk)
             distribution = torch.log_softmax(self.next_token_logits(predictors[chunk], temperature), dim=-1)
             logps.append(distribution.gather(-1, targets[chunk, None]).squeeze(-1))
-            with torch.no_grad():
+            with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
                 entropies.append(-(distribution.exp() * distribution.nan_to_num(neginf=0.0)).sum(-1))
         shape = batch.completion_mask.shape
         out = hidden.new_zeros(shape, dtype=torch.float32)
@@ -257,7 +258,7 @@ class QwenVLPolicy(nn.Module):
         if logps:
             out = out.masked_scatter(batch.completion_mask, torch.cat(logps))
             entropy = entropy.masked_scatter(batch.completion_mask, torch.cat(entropies))
-        return out, entropy.detach()
+        return out, entropy
 
     def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
         """Write a Hugging Face directory.

@@ -16,7 +16,7 @@ import torch
 from medgrpo.data.distributed import gather_objects, process_rank
 from medgrpo.data.encode import EncodedPrompt
 from medgrpo.errors import UserError
-from medgrpo.modules.advantages import AdvantageEstimator, Advantages, GroupRewards
+from medgrpo.modules.advantages import AdvantageEstimator, Advantages, ComponentRewards, GroupRewards
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.rewards import leave_out
 from medgrpo.rollout.metrics import round_metrics
@@ -31,6 +31,7 @@ __all__ = [
     "make_rollouts",
     "settle_failures",
     "summarise_round",
+    "truncated_answers",
 ]
 
 FailurePolicy = Literal["skip", "leave_out", "stop"]
@@ -140,6 +141,11 @@ def settle_failures(rewards: Sequence[Sequence[Reward]], policy: FailurePolicy) 
     return [list(group) for group in rewards]
 
 
+def truncated_answers(completions: Sequence[Completion]) -> frozenset[int]:
+    """Which answers of a group reached their limit."""
+    return frozenset(index for index, completion in enumerate(completions) if completion.truncated)
+
+
 def estimate(
     estimator: AdvantageEstimator, rewards: Sequence[Sequence[Reward]], prompts: Sequence[EncodedPrompt]
 ) -> Advantages:
@@ -150,16 +156,29 @@ def estimate(
         rewards: Of this rank, in groups.
         prompts: Of this rank, one a group.
     """
-    values = [[reward.value for reward in group] for group in rewards]
-    ranks = gather_objects((values, [prompt.sample.pair for prompt in prompts]))
+    light = [
+        [(r.value, {name: (c.normalised, c.weight) for name, c in r.components.items()}) for r in group]
+        for group in rewards
+    ]
+    ranks = gather_objects((light, [prompt.sample.pair for prompt in prompts]))
+    every = [group for part, _ in ranks for group in part]
+    names = sorted({name for group in every for _, parts in group for name in parts})
+    absent = (math.nan, 0.0)
     whole = estimator(
         GroupRewards(
-            values=np.array([group for part, _ in ranks for group in part]),
+            values=np.array([[value for value, _ in group] for group in every]),
             pairs=tuple(pair for _, part in ranks for pair in part),
+            components={
+                name: ComponentRewards(
+                    values=np.array([[parts.get(name, absent)[0] for _, parts in g] for g in every]),
+                    weights=np.array([max(parts.get(name, absent)[1] for _, parts in g) for g in every]),
+                )
+                for name in names
+            },
         )
     )
     first = sum(len(part) for part, _ in ranks[: process_rank()])
-    mine = slice(first, first + len(values))
+    mine = slice(first, first + len(light))
     return Advantages(
         whole.values[mine], whole.means[mine], whole.stds[mine], whole.kept[mine], whole.reasons[mine]
     )

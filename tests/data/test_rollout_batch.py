@@ -82,7 +82,7 @@ def test_values_stand_at_their_tokens() -> None:
     torch.testing.assert_close(batch.engine_logps[mask], -0.1 * ids[mask])
     torch.testing.assert_close(batch.old_logps[mask], -1.0 - ids[mask])
     assert not batch.engine_logps[~mask].any()
-    assert batch.kept.tolist() == [True, True, False, False]
+    assert batch.heard.tolist() == [True, True, False, False]
     assert batch.advantages.tolist() == [0.0, 1.0, 0.0, 1.0]
     assert batch.ref_logps is None
     assert collate_groups(_Encoder(), [_group([1], old=False)], StepSize(1, 1, 1.0)).old_logps is None

@@ -17,7 +17,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from medgrpo.errors import UserError
-from medgrpo.modules.objectives import Objective
+from medgrpo.modules.objectives import Objective, policy_loss
+from medgrpo.modules.overlong import SoftOverlong
 from medgrpo.rewards import CompositeReward, IdentityNormalizer
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import read_rollouts
@@ -153,23 +154,87 @@ def test_refuses_a_checkpoint_from_inside_a_round(scene: Path, tmp_path: Path) -
         trainer.fit(module, data, ckpt_path=str(tmp_path / "inside.ckpt"))
 
 
-@pytest.mark.parametrize("reduction", ["grpo", "dapo", "dr_grpo", "bnpo"])
-def test_accumulation_changes_nothing(scene: Path, tmp_path: Path, reduction: Any) -> None:
+OBJECTIVES = {
+    "grpo": Objective(),
+    "dapo": Objective(reduction="dapo"),
+    "dr_grpo": Objective(reduction="dr_grpo"),
+    "bnpo": Objective(reduction="bnpo"),
+    "cispo": Objective(reduction="dapo", surrogate="cispo"),
+    "gspo": Objective(ratio="sequence", eps_low=3e-3, eps_high=4e-3),
+    "options": Objective(reduction="dapo", dual_clip=3.0, entropy_weight=0.01, mask_truncated=True),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_accumulation_changes_nothing(scene: Path, tmp_path: Path, name: str) -> None:
     results = []
-    for name, size, accumulate in (("one", 4, 1), ("four", 1, 4)):
+    for size, accumulate in ((8, 1), (1, 8)):
+        out = tmp_path / str(size)
         trainer, module, data = scenes.make_run(
             scene,
-            tmp_path / name,
-            module={"objective": Objective(reduction=reduction), "optimizer": _sgd()},
-            data={"groups_per_batch": size},
+            out,
+            module={"objective": OBJECTIVES[name], "optimizer": _sgd()},
+            data={"groups_per_batch": size, "prompts_per_round": 8},
             trainer={"accumulate_grad_batches": accumulate},
         )
         trainer.fit(module, data)
         assert trainer.global_step == 4
-        results.append((scenes.weights(module), _answers(tmp_path / name)["completion_ids"].to_pylist()))
+        results.append((scenes.weights(module), _answers(out)["completion_ids"].to_pylist()))
     assert results[0][1] == results[1][1]
-    for name, value in results[0][0].items():
-        torch.testing.assert_close(value, results[1][0][name], atol=1e-5, rtol=1e-4)
+    for key, value in results[0][0].items():
+        torch.testing.assert_close(value, results[1][0][key], atol=1e-5, rtol=1e-4)
+
+
+def test_the_default_objective_is_the_papers_bit_for_bit(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written_out(inputs: Any, _: Objective, sizes: Any) -> Any:
+        ratio = torch.where(inputs.mask, inputs.logps - inputs.old_logps, 0.0).clamp(-20.0, 20.0).exp()
+        advantages = inputs.advantages[:, None]
+        losses = -torch.min(ratio * advantages, ratio.clamp(0.8, 1.3) * advantages)
+        losses = torch.where(inputs.mask, losses, 0.0)
+        loss = (losses.sum(1) / inputs.mask.sum(1).clamp(min=1)).sum() / sizes.sequences
+        return loss, policy_loss(inputs, Objective(), sizes)[1]
+
+    trainer, module, data = scenes.make_run(scene, tmp_path / "ours")
+    trainer.fit(module, data)
+    monkeypatch.setattr("medgrpo.modules.grpo.policy_loss", written_out)
+    trainer, reference, data = scenes.make_run(scene, tmp_path / "reference")
+    trainer.fit(reference, data)
+    assert _same_weights(scenes.weights(module), scenes.weights(reference))
+
+
+def test_truncated_answers_stay_out_of_the_loss(scene: Path, tmp_path: Path) -> None:
+    options = {"objective": Objective(mask_truncated=True), "max_new_tokens": 1, "optimizer": _sgd()}
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module=options)
+    module.configure_model()
+    before = scenes.weights(module)
+    trainer.fit(module, data)
+    rows = read_rollouts(tmp_path, "t").to_pylist()
+    assert all(row["kept"] and row["truncated"] for row in rows)
+    assert _same_weights(before, scenes.weights(module))
+
+
+def test_an_entropy_bonus_raises_the_entropy(scene: Path, tmp_path: Path) -> None:
+    entropies = []
+    for weight in (0.0, 1.0):
+        options = {"objective": Objective(entropy_weight=weight)}
+        trainer, module, data = scenes.make_run(scene, tmp_path / str(weight), rounds=6, module=options)
+        trainer.fit(module, data)
+        entropies.append(float(trainer.callback_metrics["train/entropy"]))
+    assert entropies[1] > entropies[0] + 0.01
+
+
+def test_long_answers_are_penalised(scene: Path, tmp_path: Path) -> None:
+    options = {"overlong": SoftOverlong(margin=0.5, weight=0.25)}
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module=options)
+    trainer.fit(module, data)
+    for row in read_rollouts(tmp_path, "t").to_pylist():
+        parts = {part["name"]: part for part in row["components"]}
+        assert parts["overlong"]["raw"] == pytest.approx(-max(0, len(row["completion_ids"]) - 3) / 3)
+        total = sum(part["weight"] * part["normalised"] for part in parts.values())
+        assert row["reward"] == pytest.approx(total)
+    assert "train/reward/overlong" in trainer.callback_metrics
 
 
 def test_one_step_a_round_needs_no_second_forward(scene: Path, tmp_path: Path) -> None:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from medgrpo.types import PairKey
 
-__all__ = ["AdvantageEstimator", "Advantages", "GroupRewards"]
+__all__ = ["AdvantageEstimator", "Advantages", "ComponentRewards", "GroupRewards"]
+
+
+@dataclass(frozen=True)
+class ComponentRewards:
+    """One component of the rewards of a round.
+
+    Attributes:
+        values: ``[P, G]`` float64 normalised scores; NaN in groups that the component does not apply to.
+        weights: ``[P]`` share in the group's mix; 0 where it does not apply or was left out.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -19,10 +34,12 @@ class GroupRewards:
     Attributes:
         values: ``[P, G]`` float64, one row a prompt; NaN where a reward failed.
         pairs: (dataset, task) of each prompt.
+        components: The parts of the mix, by name.
     """
 
     values: np.ndarray
     pairs: tuple[PairKey, ...]
+    components: Mapping[str, ComponentRewards] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or len(self.pairs) != len(self.values):
@@ -54,7 +71,10 @@ class Advantages:
 
 
 class AdvantageEstimator(ABC):
-    """Turns the rewards of a round into advantages."""
+    """Turns the rewards of a round into advantages.
+
+    By default the distance from the group's mean, divided by a scale that the subclass chooses.
+    """
 
     @abstractmethod
     def scale(self, rewards: GroupRewards, kept: np.ndarray, stds: np.ndarray) -> np.ndarray:
@@ -69,6 +89,36 @@ class AdvantageEstimator(ABC):
             ``[P]`` positive numbers; those of failed groups are not used.
         """
 
+    def flat(self, rewards: GroupRewards) -> np.ndarray:
+        """Which groups can teach nothing, because their answers are worth the same: ``[P]`` bool."""
+        kept = np.all(np.isfinite(rewards.values), axis=1)
+        stds = np.where(kept[:, None], rewards.values, 0.0).std(axis=1, ddof=1)
+        return kept & np.isclose(stds, 0.0)
+
+    def distances(
+        self, rewards: GroupRewards, active: np.ndarray, means: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        """Advantages of the groups that take part.
+
+        Args:
+            rewards: Of the round.
+            active: ``[P]`` bool, groups that take part; A of them.
+            means: ``[P]`` mean reward.
+            scale: ``[P]`` from :meth:`scale`.
+
+        Returns:
+            ``[A, G]``.
+        """
+        return (rewards.values[active] - means[active, None]) / scale[active, None]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next round's advantages depend on besides its rewards; it is kept in checkpoints."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint, which may be another estimator's."""
+        del state  # this one keeps none
+
     def __call__(self, rewards: GroupRewards) -> Advantages:
         """Estimate.
 
@@ -79,12 +129,13 @@ class AdvantageEstimator(ABC):
         safe = np.where(kept[:, None], values, 0.0)
         means = np.where(kept, safe.mean(axis=1), np.nan)
         stds = np.where(kept, safe.std(axis=1, ddof=1), np.nan)
-        flat = kept & np.isclose(np.where(kept, stds, 1.0), 0.0)
+        flat = self.flat(rewards)
         active = kept & ~flat
         advantages = np.zeros_like(values)
-        if active.any():
+        if kept.any():
             scale = self.scale(rewards, kept, stds)
-            advantages[active] = (values[active] - means[active, None]) / scale[active, None]
+            if active.any():
+                advantages[active] = self.distances(rewards, active, means, scale)
         reasons = tuple(
             "failed_reward" if not ok else "zero_variance" if same else ""
             for ok, same in zip(kept, flat, strict=True)
