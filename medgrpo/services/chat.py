@@ -15,13 +15,15 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.services.addresses import is_local
+from medgrpo.services.chat_reply import ChatReply, read_completion
+from medgrpo.services.reply_cache import ReplyCache
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -30,30 +32,6 @@ __all__ = ["ChatClient", "ChatReply"]
 
 _LONGEST_WAIT = 120.0  # seconds: the longest Retry-After that the SDK obeys
 _MANY = 50  # questions from which on a progress bar is worth its line
-
-
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    """What came back for one question.
-
-    Attributes:
-        text: The reply; empty unless ``status`` is ``ok``.
-        status: ``ok``, ``timeout``, ``http`` (the server failed or could not be reached), ``schema``
-            (unreadable) or ``refused``.
-        detail: What went wrong, for people.
-        model: As the server names it.
-        latency_s: Seconds, retries and repetitions included.
-        prompt_tokens: Tokens sent, repetitions included.
-        completion_tokens: Tokens received, repetitions included.
-    """
-
-    text: str = ""
-    status: str = "ok"
-    detail: str = ""
-    model: str = ""
-    latency_s: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class ChatClient:
@@ -68,6 +46,7 @@ class ChatClient:
         max_retries: Further attempts after failures on the way.
         concurrency: Questions under way at a time.
         parameters: Sent with every question, e.g. ``temperature``.
+        cache: File of good replies, see :class:`ReplyCache`; None keeps none.
 
     Raises:
         UserError: If the server is remote and may not be, an argument is out of range, the variable of the
@@ -84,6 +63,7 @@ class ChatClient:
         max_retries: int = 4,
         concurrency: int = 8,
         parameters: Mapping[str, Any] | None = None,
+        cache: str | None = None,
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -92,6 +72,7 @@ class ChatClient:
         self.max_retries = max_retries
         self.concurrency = concurrency
         self.parameters = dict(parameters or {})
+        self.cache = ReplyCache(cache) if cache else None
         self._is_local = is_local(base_url, allow_remote)
         if not model:
             raise UserError("a chat model needs a name")
@@ -111,6 +92,7 @@ class ChatClient:
         reask: str = "",
         reasks: int = 0,
         progress: str = "ask",
+        keys: Sequence[str] | None = None,
     ) -> list[ChatReply]:
         """Ask questions, each as one user message.
 
@@ -120,6 +102,8 @@ class ChatClient:
             reask: What an unreadable reply is answered with.
             reasks: How often.
             progress: Title of the progress bar, which appears for many questions.
+            keys: What each reply is kept under in the cache, see :func:`content_key`; equal keys are asked
+                once. None leaves the cache alone.
 
         Returns:
             One reply a question, in order; failures carry a status. Once the server has been out of reach
@@ -128,11 +112,33 @@ class ChatClient:
         Raises:
             UserError: If the server refuses the key or does not know the model.
         """
+        if keys is not None and len(keys) != len(prompts):
+            raise ValueError(f"{len(prompts)} questions but {len(keys)} keys")
+        if self.cache is None or keys is None:
+            return self._ask(list(prompts), None, readable, reask, reasks, progress)
+        # What was kept by a reader with other demands may be unreadable to this one.
+        kept = {key: reply for key, reply in self.cache.get(keys).items() if readable(reply.text)}
+        missing = {key: i for i, key in enumerate(keys) if key not in kept}
+        asked = [prompts[i] for i in missing.values()]
+        fresh = self._ask(asked, list(missing), readable, reask, reasks, progress)
+        kept.update(zip(missing, fresh, strict=True))
+        return [kept[key] for key in keys]
+
+    def _ask(
+        self,
+        prompts: list[str],
+        keys: list[str] | None,
+        readable: Callable[[str], bool],
+        reask: str,
+        reasks: int,
+        progress: str,
+    ) -> list[ChatReply]:
+        """Ask all, and keep what is good under its key as it comes."""
         if not prompts:
             return []
         bar = tqdm(total=len(prompts), desc=progress, disable=len(prompts) < _MANY, unit="call", leave=False)
         with bar:
-            work = _Work(list(prompts), readable, reask, reasks, bar)
+            work = _Work(prompts, keys, readable, reask, reasks, bar)
             try:
                 asyncio.get_running_loop()
             except RuntimeError:
@@ -185,7 +191,10 @@ class ChatClient:
             if work.out_of_reach >= 2 * self.concurrency:
                 work.done(i, ChatReply(status="http", detail=f"not asked: {work.last_detail}"))
                 continue
-            work.done(i, await self._converse(client, work, work.prompts[i]))
+            reply = await self._converse(client, work, work.prompts[i])
+            if reply.status == "ok" and work.keys is not None and self.cache is not None:
+                reply = self.cache.put(work.keys[i], reply)
+            work.done(i, reply)
 
     async def _converse(self, client: AsyncOpenAI, work: _Work, prompt: str) -> ChatReply:
         """Ask until a reply is readable."""
@@ -235,7 +244,7 @@ class ChatClient:
             return failed("http", type(error).__name__)
         except ValueError:
             return failed("schema", "the body is no JSON")
-        return _read(answer, self.model, time.monotonic() - started)
+        return read_completion(answer, self.model, time.monotonic() - started)
 
     def _cleaned(self, message: str) -> str:
         """One short line without the key."""
@@ -248,9 +257,16 @@ class _Work:
     """The questions of one call and what has come back for them."""
 
     def __init__(
-        self, prompts: list[str], readable: Callable[[str], bool], reask: str, reasks: int, bar: Any
+        self,
+        prompts: list[str],
+        keys: list[str] | None,
+        readable: Callable[[str], bool],
+        reask: str,
+        reasks: int,
+        bar: Any,
     ) -> None:
         self.prompts = prompts
+        self.keys = keys
         self.readable = readable
         self.reask = reask
         self.reasks = reasks
@@ -269,23 +285,3 @@ class _Work:
             self.out_of_reach = 0
         self.last_detail = reply.detail if unreached else self.last_detail
         self.bar.update(1)
-
-
-def _read(answer: Any, model: str, latency: float) -> ChatReply:
-    """A completion as a reply; a body of another form is unreadable."""
-    try:
-        choice = answer.choices[0]
-        content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-    except (AttributeError, IndexError, TypeError):
-        return ChatReply("", "schema", "the body is no chat completion", model, latency)
-    usage = getattr(answer, "usage", None)
-    reply = ChatReply(
-        model=str(answer.model or model),
-        latency_s=latency,
-        prompt_tokens=int(getattr(usage, "prompt_tokens", None) or 0),
-        completion_tokens=int(getattr(usage, "completion_tokens", None) or 0),
-    )
-    if refusal or choice.finish_reason == "content_filter":
-        reason = " ".join(str(refusal or "content filter").split())[:240]
-        return replace(reply, status="refused", detail=reason)
-    return replace(reply, text=content if isinstance(content, str) else "")
