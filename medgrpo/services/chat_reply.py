@@ -51,18 +51,19 @@ def read_completion(answer: Any, model: str, latency: float) -> ChatReply:
     try:
         choice = answer.choices[0]
         content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-    except (AttributeError, IndexError, TypeError):
+        filtered = getattr(choice, "finish_reason", None) == "content_filter"
+    except (AttributeError, IndexError, KeyError, TypeError):
         return ChatReply("", "schema", "the body is no chat completion", model, latency)
     usage = getattr(answer, "usage", None)
     reply = ChatReply(
-        model=str(answer.model or model),
+        model=str(getattr(answer, "model", None) or model),
         latency_s=latency,
         prompt_tokens=_count(usage, "prompt_tokens"),
         cached_tokens=_count(getattr(usage, "prompt_tokens_details", None), "cached_tokens"),
         completion_tokens=_count(usage, "completion_tokens"),
         body=_body(answer),
     )
-    if refusal or choice.finish_reason == "content_filter":
+    if refusal or filtered:
         reason = " ".join(str(refusal or "content filter").split())[:240]
         return replace(reply, status="refused", detail=reason)
     return replace(reply, text=content if isinstance(content, str) else "")

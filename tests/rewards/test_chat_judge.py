@@ -106,7 +106,7 @@ def test_failures_have_a_status_and_are_not_remembered(
 
 def test_equal_requests_are_judged_once() -> None:
     with serve(lambda r: LINES) as server:
-        asked = judge(server)
+        asked = judge(server, concurrency=1)
         first = asked.judge([request("a"), request("b"), request("a")])
         second = asked.judge([request("b"), request("a", "other")])
     assert [item_of(r)["candidate"] for r in server.requests] == ["a", "b", "a"]
@@ -221,13 +221,19 @@ def test_from_yaml() -> None:
     node = yaml.safe_load(
         """
         class_path: medgrpo.rewards.ChatJudge
-        init_args: {model: m, base_url: "http://localhost:1/v1", form: lines, extra_body: {top_k: 1}}
+        init_args:
+          model: m
+          base_url: http://localhost:1/v1
+          form: lines
+          extra_body: {top_k: 1}
+          limits: {requests_per_minute: 500, max_cost: 10, prices: {m: {prompt: 2.0, completion: 8.0}}}
         """
     )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--judge", type=Judge)
     built = parser.instantiate(parser.parse_object({"judge": node})).judge
     assert isinstance(built, ChatJudge)
+    assert built.limits.prices["m"].completion == 8.0
     assert pickle.loads(pickle.dumps(built)).id == built.id
 
 

@@ -16,6 +16,7 @@ from medgrpo.rewards.judges import prompt
 from medgrpo.rewards.judges.base import Judge, JudgeRequest, load_rubric
 from medgrpo.rewards.judges.replies import LOWEST, parse_json, parse_lines
 from medgrpo.services.chat import ChatClient, ChatReply
+from medgrpo.services.limits import Limits
 from medgrpo.services.reply_cache import content_key
 from medgrpo.types import Judgement
 
@@ -29,7 +30,7 @@ class ChatJudge(Judge):
 
     The model sees task, reference and answer, not the question, each answer alone. Equal requests are judged
     once; failures are not remembered. A judgement that could not be had has no scores and says why:
-    ``timeout``, ``http``, ``schema`` (unreadable to the end) or ``refused``.
+    ``timeout``, ``http``, ``schema`` (unreadable to the end), ``refused`` or ``budget``.
 
     Args:
         model: Name under which the server knows the model.
@@ -40,7 +41,7 @@ class ChatJudge(Judge):
         api_key_env: Name of the environment variable with the key; None for a server without keys.
         allow_remote: Whether the server may be on another machine: answers and references go there.
         timeout_s: Seconds for one attempt.
-        max_retries: Further attempts after failures on the way, made by the SDK, which obeys Retry-After.
+        max_retries: Further attempts after failures on the way, as soon as Retry-After says.
         reasks: How often an unreadable reply is asked again.
         concurrency: Requests under way at a time.
         temperature: Of the sampling; None leaves it to the server.
@@ -53,6 +54,9 @@ class ChatJudge(Judge):
         cache_size: How many judgements are kept in memory; the least recently used leave first.
         cache: File of replies that are kept for later runs and shared by processes; None keeps none. Whatever
             could change a score, and each of the judged texts, is part of a reply's key.
+        limits: Requests and tokens a minute, the run's budget with the prices of models, and the share of
+            failures at which to pause. What the budget forbids has status ``budget``.
+        backoff_s: About the pause before the first retry, where the server names none; it doubles.
         revision: Of the model, where its name alone does not say which weights answer.
     """
 
@@ -76,6 +80,8 @@ class ChatJudge(Judge):
         cache_size: int = 100_000,
         cache: str | None = None,
         revision: str = "",
+        limits: Limits | None = None,
+        backoff_s: float = 0.5,
     ) -> None:
         if form not in ("lines", "json"):
             raise UserError(f"ChatJudge: form must be lines or json, got {form!r}")
@@ -88,6 +94,7 @@ class ChatJudge(Judge):
         self.gate = gate
         self.cache_size = cache_size
         self.revision = revision
+        self.limits = limits or Limits()
         self._names = tuple(d.name for d in self.rubric.dimensions)
         self._instructions = prompt.instructions(self.rubric, form)
         parameters = _parameters(temperature, seed, max_tokens, extra_body)
@@ -105,7 +112,17 @@ class ChatJudge(Judge):
             "parameters": parameters,
         }
         self._client = ChatClient(
-            model, base_url, api_key_env, allow_remote, timeout_s, max_retries, concurrency, parameters, cache
+            model,
+            base_url,
+            api_key_env,
+            allow_remote,
+            timeout_s,
+            max_retries,
+            concurrency,
+            parameters,
+            cache,
+            self.limits,
+            backoff_s,
         )
         self._cache: OrderedDict[str, Judgement] = OrderedDict()
 
