@@ -2,8 +2,8 @@
 
 Nothing leaves the machine unless the caller says so: a server elsewhere is refused by default, redirects are
 not followed, and requests to this machine ignore proxies. The key is read from the environment when it is
-used and is kept nowhere; messages are cleaned of it. The SDK retries what fails on the way (lost
-connections, 408, 409, 429 with its Retry-After, 5xx); an unreadable reply is asked again here.
+used and is kept nowhere; messages are cleaned of it. What fails on the way is retried in
+:mod:`medgrpo.services.chat_attempts`; an unreadable reply is asked again here.
 """
 
 from __future__ import annotations
@@ -12,48 +12,27 @@ import asyncio
 import importlib.util
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.services.addresses import is_local
+from medgrpo.services.chat_attempts import Attempts
+from medgrpo.services.chat_reply import ChatReply
+from medgrpo.services.limits import Limits
+from medgrpo.services.reply_cache import ReplyCache
+from medgrpo.services.spending import Breaker
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 __all__ = ["ChatClient", "ChatReply"]
 
-_LONGEST_WAIT = 120.0  # seconds: the longest Retry-After that the SDK obeys
 _MANY = 50  # questions from which on a progress bar is worth its line
-
-
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    """What came back for one question.
-
-    Attributes:
-        text: The reply; empty unless ``status`` is ``ok``.
-        status: ``ok``, ``timeout``, ``http`` (the server failed or could not be reached), ``schema``
-            (unreadable) or ``refused``.
-        detail: What went wrong, for people.
-        model: As the server names it.
-        latency_s: Seconds, retries and repetitions included.
-        prompt_tokens: Tokens sent, repetitions included.
-        completion_tokens: Tokens received, repetitions included.
-    """
-
-    text: str = ""
-    status: str = "ok"
-    detail: str = ""
-    model: str = ""
-    latency_s: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class ChatClient:
@@ -68,6 +47,9 @@ class ChatClient:
         max_retries: Further attempts after failures on the way.
         concurrency: Questions under way at a time.
         parameters: Sent with every question, e.g. ``temperature``.
+        cache: File of good replies, see :class:`ReplyCache`; None keeps none.
+        limits: Rates, budget, and when to pause; none by default.
+        backoff_s: About the pause before the first retry, where the server names none; it doubles.
 
     Raises:
         UserError: If the server is remote and may not be, an argument is out of range, the variable of the
@@ -84,6 +66,9 @@ class ChatClient:
         max_retries: int = 4,
         concurrency: int = 8,
         parameters: Mapping[str, Any] | None = None,
+        cache: str | None = None,
+        limits: Limits | None = None,
+        backoff_s: float = 0.5,
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -92,17 +77,36 @@ class ChatClient:
         self.max_retries = max_retries
         self.concurrency = concurrency
         self.parameters = dict(parameters or {})
+        self.cache = ReplyCache(cache) if cache else None
         self._is_local = is_local(base_url, allow_remote)
         if not model:
             raise UserError("a chat model needs a name")
-        if not timeout_s > 0 or max_retries < 0 or concurrency < 1:
+        if not timeout_s > 0 or max_retries < 0 or concurrency < 1 or not backoff_s >= 0:
             raise UserError(
-                "timeout_s must be above 0, max_retries at least 0 and concurrency at least 1, "
-                f"got {timeout_s}, {max_retries} and {concurrency}"
+                "timeout_s must be above 0, max_retries and backoff_s at least 0 and concurrency at least 1, "
+                f"got {timeout_s}, {max_retries}, {backoff_s} and {concurrency}"
             )
         if importlib.util.find_spec("openai") is None:
             raise MissingExtraError("openai", "judge")
         self._key()
+        limits = limits or Limits()
+        self._breaker = Breaker(limits, base_url)
+        self._attempts = Attempts(
+            model,
+            base_url,
+            self.parameters,
+            timeout_s,
+            max_retries,
+            backoff_s,
+            limits,
+            self._cleaned,
+            api_key_env,
+        )
+
+    @property
+    def spent(self) -> tuple[float, int]:
+        """Cost and tokens so far."""
+        return self._attempts.budget.cost, self._attempts.budget.tokens
 
     def ask(
         self,
@@ -111,6 +115,7 @@ class ChatClient:
         reask: str = "",
         reasks: int = 0,
         progress: str = "ask",
+        keys: Sequence[str] | None = None,
     ) -> list[ChatReply]:
         """Ask questions, each as one user message.
 
@@ -120,19 +125,44 @@ class ChatClient:
             reask: What an unreadable reply is answered with.
             reasks: How often.
             progress: Title of the progress bar, which appears for many questions.
+            keys: What each reply is kept under in the cache, see :func:`content_key`; equal keys are asked
+                once. None leaves the cache alone.
 
         Returns:
             One reply a question, in order; failures carry a status. Once the server has been out of reach
             for a while, the remaining questions fail without being asked.
 
         Raises:
-            UserError: If the server refuses the key or does not know the model.
+            UserError: If the server refuses the key or does not know the model, or questions keep failing
+                through all the pauses of the limits.
         """
+        if keys is not None and len(keys) != len(prompts):
+            raise ValueError(f"{len(prompts)} questions but {len(keys)} keys")
+        if self.cache is None or keys is None:
+            return self._ask(list(prompts), None, readable, reask, reasks, progress)
+        # What was kept by a reader with other demands may be unreadable to this one.
+        kept = {key: reply for key, reply in self.cache.get(keys).items() if readable(reply.text)}
+        missing = {key: i for i, key in enumerate(keys) if key not in kept}
+        asked = [prompts[i] for i in missing.values()]
+        fresh = self._ask(asked, list(missing), readable, reask, reasks, progress)
+        kept.update(zip(missing, fresh, strict=True))
+        return [kept[key] for key in keys]
+
+    def _ask(
+        self,
+        prompts: list[str],
+        keys: list[str] | None,
+        readable: Callable[[str], bool],
+        reask: str,
+        reasks: int,
+        progress: str,
+    ) -> list[ChatReply]:
+        """Ask all, and keep what is good under its key as it comes."""
         if not prompts:
             return []
         bar = tqdm(total=len(prompts), desc=progress, disable=len(prompts) < _MANY, unit="call", leave=False)
         with bar:
-            work = _Work(list(prompts), readable, reask, reasks, bar)
+            work = _Work(prompts, keys, readable, reask, reasks, bar)
             try:
                 asyncio.get_running_loop()
             except RuntimeError:
@@ -161,7 +191,7 @@ class ChatClient:
             api_key=self._key(),
             base_url=self.base_url,
             timeout=self.timeout_s,
-            max_retries=self.max_retries,
+            max_retries=0,  # every attempt passes the limits
             http_client=DefaultAsyncHttpxClient(
                 timeout=self.timeout_s, follow_redirects=False, trust_env=not self._is_local
             ),
@@ -182,21 +212,31 @@ class ChatClient:
 
     async def _worker(self, client: AsyncOpenAI, work: _Work) -> None:
         for i in work.queue:
-            if work.out_of_reach >= 2 * self.concurrency:
+            await self._breaker.ready()
+            if work.out_of_reach >= 2 * self.concurrency and not self._breaker.active:
                 work.done(i, ChatReply(status="http", detail=f"not asked: {work.last_detail}"))
                 continue
-            work.done(i, await self._converse(client, work, work.prompts[i]))
+            reply = await self._converse(client, work, work.prompts[i])
+            if reply.status == "ok" and work.keys is not None and self.cache is not None:
+                kept = self.cache.put(work.keys[i], reply)
+                reply = kept if work.readable(kept.text) else reply
+            self._breaker.note(reply)
+            work.done(i, reply)
 
     async def _converse(self, client: AsyncOpenAI, work: _Work, prompt: str) -> ChatReply:
         """Ask until a reply is readable."""
         messages = [{"role": "user", "content": prompt}]
-        latency, sent, received = 0.0, 0, 0
+        before = ChatReply()
         for left in range(work.reasks, -1, -1):
-            reply = await self._once(client, messages)
-            latency += reply.latency_s
-            sent += reply.prompt_tokens
-            received += reply.completion_tokens
-            reply = replace(reply, latency_s=latency, prompt_tokens=sent, completion_tokens=received)
+            reply = await self._attempts.ask(client, messages)
+            before = reply = replace(
+                reply,
+                latency_s=before.latency_s + reply.latency_s,
+                prompt_tokens=before.prompt_tokens + reply.prompt_tokens,
+                cached_tokens=before.cached_tokens + reply.cached_tokens,
+                completion_tokens=before.completion_tokens + reply.completion_tokens,
+                cost=before.cost + reply.cost,
+            )
             if reply.status not in ("ok", "schema") or (reply.text and work.readable(reply.text)):
                 return reply
             if left and reply.text and work.reask:
@@ -204,38 +244,6 @@ class ChatClient:
                 messages = [messages[0], said, {"role": "user", "content": work.reask}]
         shown = " ".join(reply.text.split())[:80]
         return replace(reply, text="", status="schema", detail=reply.detail or f"unreadable reply {shown!r}")
-
-    async def _once(self, client: AsyncOpenAI, messages: Sequence[Mapping[str, str]]) -> ChatReply:
-        """One question with the SDK's retries."""
-        import openai
-
-        started = time.monotonic()
-
-        def failed(status: str, detail: str) -> ChatReply:
-            return ChatReply("", status, self._cleaned(detail), self.model, time.monotonic() - started)
-
-        # The SDK's limit is for each read; this one ends a reply that trickles for ever.
-        limit = self.timeout_s * (self.max_retries + 1) + _LONGEST_WAIT * self.max_retries
-        try:
-            async with asyncio.timeout(limit):
-                answer: Any = await client.chat.completions.create(
-                    model=self.model, messages=messages, **self.parameters
-                )
-        except (openai.APITimeoutError, TimeoutError):
-            return failed("timeout", f"no reply from {self.base_url} within {self.timeout_s:g} s")
-        except openai.APIConnectionError:
-            return failed("http", f"{self.base_url} cannot be reached")
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            told = self._cleaned(f"{self.base_url} refuses {self.model}: {error.message}")
-            raise UserError(f"{told} (key from: {self.api_key_env or 'none'})") from None
-        except openai.APIStatusError as error:
-            status = "refused" if error.code == "content_filter" else "http"
-            return failed(status, f"{error.status_code}: {error.message}")
-        except openai.OpenAIError as error:
-            return failed("http", type(error).__name__)
-        except ValueError:
-            return failed("schema", "the body is no JSON")
-        return _read(answer, self.model, time.monotonic() - started)
 
     def _cleaned(self, message: str) -> str:
         """One short line without the key."""
@@ -248,9 +256,16 @@ class _Work:
     """The questions of one call and what has come back for them."""
 
     def __init__(
-        self, prompts: list[str], readable: Callable[[str], bool], reask: str, reasks: int, bar: Any
+        self,
+        prompts: list[str],
+        keys: list[str] | None,
+        readable: Callable[[str], bool],
+        reask: str,
+        reasks: int,
+        bar: Any,
     ) -> None:
         self.prompts = prompts
+        self.keys = keys
         self.readable = readable
         self.reask = reask
         self.reasks = reasks
@@ -269,23 +284,3 @@ class _Work:
             self.out_of_reach = 0
         self.last_detail = reply.detail if unreached else self.last_detail
         self.bar.update(1)
-
-
-def _read(answer: Any, model: str, latency: float) -> ChatReply:
-    """A completion as a reply; a body of another form is unreadable."""
-    try:
-        choice = answer.choices[0]
-        content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-    except (AttributeError, IndexError, TypeError):
-        return ChatReply("", "schema", "the body is no chat completion", model, latency)
-    usage = getattr(answer, "usage", None)
-    reply = ChatReply(
-        model=str(answer.model or model),
-        latency_s=latency,
-        prompt_tokens=int(getattr(usage, "prompt_tokens", None) or 0),
-        completion_tokens=int(getattr(usage, "completion_tokens", None) or 0),
-    )
-    if refusal or choice.finish_reason == "content_filter":
-        reason = " ".join(str(refusal or "content filter").split())[:240]
-        return replace(reply, status="refused", detail=reason)
-    return replace(reply, text=content if isinstance(content, str) else "")

@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from medgrpo.rewards import ChatJudge, JudgeRequest, JudgeReward
 from medgrpo.types import Sample
 from tests.services.chat_server import Answer, ChatServer, item_of, serve
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("R2", "R3", "R8", "R5", "R4")
 FIVE = ("terminology", "identification", "specificity", "context", "action")
 LINES = "\n".join(f"{name}: {score}" for name, score in zip(NAMES, (1, 2, 3, 4, 5), strict=True))
@@ -104,7 +106,7 @@ def test_failures_have_a_status_and_are_not_remembered(
 
 def test_equal_requests_are_judged_once() -> None:
     with serve(lambda r: LINES) as server:
-        asked = judge(server)
+        asked = judge(server, concurrency=1)
         first = asked.judge([request("a"), request("b"), request("a")])
         second = asked.judge([request("b"), request("a", "other")])
     # Several are asked at a time: the server may see them in any order.
@@ -151,6 +153,53 @@ def test_the_id_names_whatever_changes_scores_and_nothing_else() -> None:
     assert len(set(others)) == len(others)
 
 
+def test_kept_judgements_are_not_asked_for_again(tmp_path: Path) -> None:
+    asked = [request("a hook"), request("a knife"), request("caf\u00e9")]
+    with serve(lambda r: LINES) as server:
+        first = judge(server, cache=str(tmp_path / "c")).judge(asked)
+    with serve(lambda r: "never") as server:
+        again = judge(server, cache=str(tmp_path / "c"))
+        second = again.judge([*asked[:2], request("cafe\u0301")])
+        assert server.requests == []
+        assert again.judge([request("other")])[0].status == "schema"
+    assert [j.scores for j in second] == [j.scores for j in first]
+    assert [j.cached for j in first + second] == [False] * 3 + [True] * 3
+    assert (second[0].prompt_tokens, second[0].model) == (100, "gpt-2025-04-14")
+
+
+def test_whatever_could_change_a_score_changes_the_key(tmp_path: Path) -> None:
+    def key(of: JudgeRequest | None = None, **arguments: Any) -> str:
+        given = {"model": "m", "base_url": "http://localhost:1/v1", **arguments}
+        return ChatJudge(**given).key(of or request("a hook"))
+
+    rubric = yaml.safe_load((ROOT / "medgrpo/rewards/judges/rubrics/medgrpo-five@1.yaml").read_text())
+    names = []
+    for change in ({"version": 2}, {"question": "How alike are they?"}):
+        names.append(str(tmp_path / f"{len(names)}.yaml"))
+        Path(names[-1]).write_text(yaml.safe_dump({**rubric, **change}))
+    others = [
+        key(),
+        key(model="n"),
+        key(revision="abc"),
+        key(form="lines"),
+        key(rubric="medvidbench-best5@1"),
+        key(rubric=names[0]),
+        key(rubric=names[1]),
+        key(temperature=0.5),
+        key(temperature=None),
+        key(seed=1),
+        key(max_tokens=9),
+        key(extra_body={"top_k": 1}),
+        key(request("a knife")),
+        key(request("a hook", "the knife cuts")),
+        key(JudgeRequest("Why?", "the hook cuts", "a hook", "AVOS", "video_summary")),
+        key(JudgeRequest("What?", "the hook cuts", "a hook", "AVOS", "region_caption")),
+    ]
+    assert len(set(others)) == len(others)
+    assert key() == key(concurrency=2, timeout_s=9.0, reasks=3, base_url="http://127.0.0.1:2/v1")
+    assert key() == key(JudgeRequest("What?", "the hook cuts", "a hook", "another dataset", "video_summary"))
+
+
 def test_the_key_is_in_no_place_that_is_shown_or_kept(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,13 +222,19 @@ def test_from_yaml() -> None:
     node = yaml.safe_load(
         """
         class_path: medgrpo.rewards.ChatJudge
-        init_args: {model: m, base_url: "http://localhost:1/v1", form: lines, extra_body: {top_k: 1}}
+        init_args:
+          model: m
+          base_url: http://localhost:1/v1
+          form: lines
+          extra_body: {top_k: 1}
+          limits: {requests_per_minute: 500, max_cost: 10, prices: {m: {prompt: 2.0, completion: 8.0}}}
         """
     )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--judge", type=Judge)
     built = parser.instantiate(parser.parse_object({"judge": node})).judge
     assert isinstance(built, ChatJudge)
+    assert built.limits.prices["m"].completion == 8.0
     assert pickle.loads(pickle.dumps(built)).id == built.id
 
 

@@ -16,6 +16,8 @@ from medgrpo.rewards.judges import prompt
 from medgrpo.rewards.judges.base import Judge, JudgeRequest, load_rubric
 from medgrpo.rewards.judges.replies import LOWEST, parse_json, parse_lines
 from medgrpo.services.chat import ChatClient, ChatReply
+from medgrpo.services.limits import Limits
+from medgrpo.services.reply_cache import content_key
 from medgrpo.types import Judgement
 
 __all__ = ["ChatJudge"]
@@ -28,7 +30,7 @@ class ChatJudge(Judge):
 
     The model sees task, reference and answer, not the question, each answer alone. Equal requests are judged
     once; failures are not remembered. A judgement that could not be had has no scores and says why:
-    ``timeout``, ``http``, ``schema`` (unreadable to the end) or ``refused``.
+    ``timeout``, ``http``, ``schema`` (unreadable to the end), ``refused`` or ``budget``.
 
     Args:
         model: Name under which the server knows the model.
@@ -39,7 +41,7 @@ class ChatJudge(Judge):
         api_key_env: Name of the environment variable with the key; None for a server without keys.
         allow_remote: Whether the server may be on another machine: answers and references go there.
         timeout_s: Seconds for one attempt.
-        max_retries: Further attempts after failures on the way, made by the SDK, which obeys Retry-After.
+        max_retries: Further attempts after failures on the way, as soon as Retry-After says.
         reasks: How often an unreadable reply is asked again.
         concurrency: Requests under way at a time.
         temperature: Of the sampling; None leaves it to the server.
@@ -49,7 +51,13 @@ class ChatJudge(Judge):
             fooled by a lone colon. The leaderboard asks.
         extra_body: Further fields for the server, e.g.
             ``{chat_template_kwargs: {enable_thinking: false}}`` for Qwen3 behind vLLM.
-        cache_size: How many judgements are kept; the least recently used leave first.
+        cache_size: How many judgements are kept in memory; the least recently used leave first.
+        cache: File of replies that are kept for later runs and shared by processes; None keeps none. Whatever
+            could change a score, and each of the judged texts, is part of a reply's key.
+        limits: Requests and tokens a minute, the run's budget with the prices of models, and the share of
+            failures at which to pause. What the budget forbids has status ``budget``.
+        backoff_s: About the pause before the first retry, where the server names none; it doubles.
+        revision: Of the model, where its name alone does not say which weights answer.
     """
 
     def __init__(
@@ -70,6 +78,10 @@ class ChatJudge(Judge):
         gate: bool = True,
         extra_body: dict[str, Any] | None = None,
         cache_size: int = 100_000,
+        cache: str | None = None,
+        revision: str = "",
+        limits: Limits | None = None,
+        backoff_s: float = 0.5,
     ) -> None:
         if form not in ("lines", "json"):
             raise UserError(f"ChatJudge: form must be lines or json, got {form!r}")
@@ -81,6 +93,8 @@ class ChatJudge(Judge):
         self.reasks = reasks
         self.gate = gate
         self.cache_size = cache_size
+        self.revision = revision
+        self.limits = limits or Limits()
         self._names = tuple(d.name for d in self.rubric.dimensions)
         self._instructions = prompt.instructions(self.rubric, form)
         parameters = _parameters(temperature, seed, max_tokens, extra_body)
@@ -89,15 +103,44 @@ class ChatJudge(Judge):
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
         constant = json.dumps([self._instructions, parameters, gate], sort_keys=True, default=str)
         self.prompt_hash = hashlib.sha256(constant.encode()).hexdigest()[:16]
+        self._common = {
+            "model": model,
+            "revision": revision,
+            "prompt": content_key({"instructions": self._instructions}),
+            "rubric": self.rubric.name,
+            "form": form,
+            "parameters": parameters,
+        }
         self._client = ChatClient(
-            model, base_url, api_key_env, allow_remote, timeout_s, max_retries, concurrency, parameters
+            model,
+            base_url,
+            api_key_env,
+            allow_remote,
+            timeout_s,
+            max_retries,
+            concurrency,
+            parameters,
+            cache,
+            self.limits,
+            backoff_s,
         )
         self._cache: OrderedDict[str, Judgement] = OrderedDict()
 
     @property
     def id(self) -> str:
         """``<model>/<form>/<hash of everything that requests have in common>``."""
-        return f"{self.model}/{self.form}/{self.prompt_hash}"
+        model = f"{self.model}:{self.revision}" if self.revision else self.model
+        return f"{model}/{self.form}/{self.prompt_hash}"
+
+    def key(self, request: JudgeRequest) -> str:
+        """What the judgement of a request is kept under."""
+        judged = {
+            "task": request.task,
+            "question": request.question,
+            "reference": request.reference,
+            "candidate": request.candidate,
+        }
+        return content_key({**self._common, **judged})
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
         """See :meth:`Judge.judge`; a progress bar appears for many requests.
@@ -105,35 +148,40 @@ class ChatJudge(Judge):
         Raises:
             UserError: If the server refuses the key or does not know the model.
         """
-        items = [prompt.item(request) for request in requests]
+        keys = [self.key(request) for request in requests]
         results: dict[str, Judgement] = {}
-        for request, text in zip(requests, items, strict=True):
-            if text in self._cache:
-                self._cache.move_to_end(text)
-                results[text] = replace(self._cache[text], cached=True)
+        for request, key in zip(requests, keys, strict=True):
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                results[key] = replace(self._cache[key], cached=True)
             elif self.gate and not any(c.isalpha() for c in prompt.neutral(request.candidate)):
-                results[text] = self._gated()
-        asked = [text for text in dict.fromkeys(items) if text not in results]
+                results[key] = self._gated()
+        asked = {
+            key: self._instructions + prompt.item(request)
+            for key, request in zip(keys, requests, strict=True)
+            if key not in results
+        }
         replies = self._client.ask(
-            [self._instructions + text for text in asked],
+            list(asked.values()),
             readable=lambda reply: self._parsed(reply) is not None,
             reask=prompt.reask(self._names, self.form),
             reasks=self.reasks,
             progress=f"judge by {self.model}",
+            keys=list(asked),
         )
-        for text, reply in zip(asked, replies, strict=True):
-            results[text] = self._judgement(reply)
-            if results[text].status == "ok":
-                self._cache[text] = results[text]
+        for key, reply in zip(asked, replies, strict=True):
+            results[key] = self._judgement(reply)
+            if results[key].status == "ok":
+                self._cache[key] = results[key]
         while len(self._cache) > self.cache_size:
             self._cache.popitem(last=False)
         _report(replies, self.model)
         # A repetition inside the call cost nothing.
         seen: set[str] = set()
         judged = []
-        for text in items:
-            judged.append(replace(results[text], cached=True) if text in seen else results[text])
-            seen.add(text)
+        for key in keys:
+            judged.append(replace(results[key], cached=True) if key in seen else results[key])
+            seen.add(key)
         return judged
 
     def _parsed(self, text: str) -> tuple[dict[str, float], dict[str, str]] | None:
@@ -157,6 +205,8 @@ class ChatJudge(Judge):
             latency_s=reply.latency_s,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
+            cost=reply.cost,
+            cached=reply.cached,
         )
 
     def _gated(self) -> Judgement:

@@ -60,10 +60,10 @@ def item(request: JudgeRequest) -> str:
 
 
 def neutral(text: str) -> str:
-    """A text without control, format and unassigned characters and without the marks of chat templates."""
+    """A composed (NFC) text without control, format and unassigned characters and marks of chat templates."""
     kept = "".join(
         c if c in "\n\t" or not (kind := unicodedata.category(c)).startswith("C") else " " * (kind == "Cc")
-        for c in text
+        for c in unicodedata.normalize("NFC", text)
     )
     return _MARKS.sub(" ", kept)
 
