@@ -309,5 +309,11 @@ class GRPOModule(PolicyModule):
         self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
         return loss
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the norm of the step's gradient, before it is clipped."""
+        norms = [p.grad.detach().norm() for p in self.policy.parameters() if p.grad is not None]
+        if norms:
+            self.log("train/grad_norm", torch.stack(norms).norm())
+
     def _limit(self, task: str) -> int:
         return self.max_new_tokens if self.max_new_tokens is not None else get_task(task).max_new_tokens
