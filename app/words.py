@@ -28,6 +28,7 @@ _COMPONENTS = {
 }
 _SKIPS = {
     "zero_variance": "not used for learning: all answers got the same reward",
+    "refilled": "not used for learning: all answers got the same reward, so another prompt was asked",
     "failed_reward": "not used for learning: a reward could not be computed",
 }
 _STATUSES = {

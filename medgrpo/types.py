@@ -328,7 +328,8 @@ class Rollout:
         group_std: Unbiased standard deviation of the group.
         advantage: What the loss multiplies; 0 for a skipped group.
         kept: Whether the answer takes part in the loss.
-        skip_reason: ``zero_variance``, ``failed_reward`` or empty.
+        skip_reason: ``zero_variance``, ``refilled`` (so too, and another prompt took its place),
+            ``failed_reward`` or empty.
     """
 
     sample: Sample

@@ -18,6 +18,7 @@ TRAINER_ENTRIES = ("sft", "grpo")
 
 ENTRY_OF_FOLDER = {
     "advantage": "grpo",
+    "alarm": "grpo",
     "normalizer": "grpo",
     "objective": "grpo",
     "reward": "grpo",

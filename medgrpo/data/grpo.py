@@ -7,11 +7,12 @@ from typing import Any
 import lightning as L
 
 from medgrpo.data.clip_frames import DECODE_SECONDS, frame_cache
-from medgrpo.data.encode import Encoder
+from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.index import prepare_index
 from medgrpo.data.lazy_records import Records, open_records, pairs_of
 from medgrpo.data.prompts import choose_prompts, choose_rows, derive_seed
 from medgrpo.data.readers import check_backend
+from medgrpo.data.refill import Refill, choose_refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -39,6 +40,8 @@ class GRPOData(L.LightningDataModule):
             pairs.
         groups_per_batch: Groups in a micro-batch of one rank.
         num_iterations: Passes over a round.
+        refill_attempts: How often a prompt whose answers are all worth the same is replaced by another one of
+            its (dataset, task) in the same round (dynamic sampling); 0 is the paper.
         media_root: Where relative frame paths start; None is the records file's folder.
         media_prefixes: Starts of frame paths to replace, old to new (absolute or relative to the root).
         replay_records: Rows with reference answers for the replay term; needed with a replay weight.
@@ -59,6 +62,7 @@ class GRPOData(L.LightningDataModule):
         prompts_per_round: int = 12,
         groups_per_batch: int = 1,
         num_iterations: int = 1,
+        refill_attempts: int = 0,
         media_root: str | None = None,
         media_prefixes: dict[str, str] | None = None,
         replay_records: str | None = None,
@@ -79,12 +83,15 @@ class GRPOData(L.LightningDataModule):
         ):
             if value < 1:
                 raise ValueError(f"data.{name} must be at least 1, got {value}")
+        if refill_attempts < 0:
+            raise ValueError(f"data.refill_attempts must be at least 0, got {refill_attempts}")
         self.records = records
         self.sampling = sampling
         self.tasks = tuple(get_task(name).name for name in tasks)
         self.prompts_per_round = prompts_per_round
         self.groups_per_batch = groups_per_batch
         self.num_iterations = num_iterations
+        self.refill_attempts = refill_attempts
         self.media_root = media_root
         self.media_prefixes = media_prefixes
         self.replay_records = replay_records
@@ -206,9 +213,13 @@ class GRPOData(L.LightningDataModule):
     def _play(self, index: int) -> RolloutLoader:
         trainer = self._trainer
         rank, world = trainer.global_rank, trainer.world_size
-        rows = choose_prompts(
-            pairs_of(self.samples), self.prompts_per_round, seed=self.seed, round_index=index
-        )
+        pairs = pairs_of(self.samples)
+        rows = choose_prompts(pairs, self.prompts_per_round, seed=self.seed, round_index=index)
+
+        def another(slot: int, attempt: int) -> EncodedPrompt | None:
+            row = choose_refill(pairs, rows, slot, attempt, seed=self.seed, round_index=index)
+            return None if row is None else self.encoder.prompt(self.samples[row])
+
         slots = range(rank, len(rows), world)
         prompts = {slot: self.encoder.prompt(self.samples[rows[slot]]) for slot in slots}
         batches = plan_batches(
@@ -225,6 +236,7 @@ class GRPOData(L.LightningDataModule):
             seed=derive_seed(self.seed, index, rank),
             groups_per_batch=self.groups_per_batch,
             single_step=len(batches) <= accumulate,
+            refill=Refill(self.refill_attempts, another),
         )
         return RolloutLoader(
             self.encoder, groups, batches, accumulate, self._replay(index, len(batches), rank, world)

@@ -6,9 +6,10 @@ The names below are imported when first used: the mathematics needs neither Ligh
 from importlib import import_module
 from typing import Any
 
-__all__ = ["ExportHF", "GRPOModule", "LoRA", "QwenVLPolicy", "SFTModule", "Schedule"]
+__all__ = ["CollapseAlarm", "ExportHF", "GRPOModule", "LoRA", "QwenVLPolicy", "SFTModule", "Schedule"]
 
 _HOMES = {
+    "CollapseAlarm": "medgrpo.modules.collapse",
     "ExportHF": "medgrpo.modules.callbacks",
     "GRPOModule": "medgrpo.modules.grpo",
     "LoRA": "medgrpo.modules.policy",

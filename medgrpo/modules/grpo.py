@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from medgrpo.data.distributed import gather_objects
 from medgrpo.data.encode import EncodedPrompt
 from medgrpo.data.prompts import derive_seed
+from medgrpo.data.refill import Refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutBatch
 from medgrpo.modules.advantages import AdvantageEstimator, GroupAdvantage
 from medgrpo.modules.base import PolicyModule
@@ -24,7 +26,9 @@ from medgrpo.modules.rounds import (
     RoundClock,
     answer_logps,
     estimate,
+    flat_groups,
     make_rollouts,
+    refilled,
     settle_failures,
     summarise_round,
     truncated_answers,
@@ -36,7 +40,7 @@ from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import RolloutStore, next_attempt
 from medgrpo.tasks import get_task
-from medgrpo.types import Sample
+from medgrpo.types import Completion, Reward, Rollout, Sample
 
 __all__ = ["GRPOModule"]
 
@@ -144,6 +148,7 @@ class GRPOModule(PolicyModule):
         seed: int,
         groups_per_batch: int,
         single_step: bool,
+        refill: Refill | None = None,
     ) -> list[AnswerGroup]:
         """Play one round; called by the data module outside of any training step.
 
@@ -153,6 +158,7 @@ class GRPOModule(PolicyModule):
             seed: Of this round on this rank.
             groups_per_batch: Groups forwarded together for log-probabilities.
             single_step: The round is one optimizer step, in which old and new policy are the same.
+            refill: Replaces prompts whose answers are all worth the same; None for none.
 
         Returns:
             One group a prompt, in order.
@@ -161,7 +167,71 @@ class GRPOModule(PolicyModule):
             raise RuntimeError("GRPOModule.prepare() must run before a round is played")
         self.round_seed = seed
         clock = RoundClock()
+        prompts = dict(prompts)
+        slots = list(prompts)
+        completions, rewards = self._answer(list(prompts.values()), round_index, seed, clock)
+        discarded: list[Rollout] = []
+        for attempt in range(refill.attempts if refill is not None else 0):
+            assert refill is not None
+            flat = flat_groups(self.advantage, rewards, list(prompts.values()))
+            found = {i: refill.prompt(slots[i], attempt) for i in flat}
+            others = {i: prompt for i, prompt in found.items() if prompt is not None}
+            if not any(gather_objects(len(others))):
+                break
+            new = self._answer(list(others.values()), round_index, derive_seed(seed, 2, attempt), clock)
+            if others:
+                old_prompts = {slots[i]: prompts[slots[i]] for i in others}
+                flat_rewards = [rewards[i] for i in others]
+                discarded += make_rollouts(
+                    round_index,
+                    old_prompts,
+                    [completions[i] for i in others],
+                    flat_rewards,
+                    refilled(flat_rewards),
+                    suffix=f".{attempt}",
+                )
+            for (i, prompt), answers, scores in zip(others.items(), *new, strict=True):
+                prompts[slots[i]], completions[i], rewards[i] = prompt, answers, scores
         encoded = list(prompts.values())
+        advantages = estimate(self.advantage, rewards, encoded)
+        clock.lap("reward")
+        forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}
+        old = ref = None
+        with self.trainer.precision_plugin.forward_context():
+            if not single_step:
+                old = answer_logps(self.policy, self.encoder, encoded, completions, **forward)
+            if self.reference is not None:
+                ref = answer_logps(self.reference, self.encoder, encoded, completions, **forward)
+        clock.lap("logps")
+        rollouts = make_rollouts(round_index, prompts, completions, rewards, advantages) + discarded
+        self.store.policy_hash = self.policy.fingerprint()
+        self.store.write(round_index, rollouts, rank=self.global_rank)
+        clock.lap("store")
+        differences = entropies = None
+        if old is not None:
+            entropies = [answer.entropy for group in old for answer in group] + [math.nan] * len(discarded)
+            engine = [torch.tensor(c.logps) for group in completions for c in group]
+            differences = torch.cat([a.logps for g in old for a in g]).sub(torch.cat(engine)).abs()
+        self.round_numbers = summarise_round(
+            rollouts, entropies=entropies, seconds=clock.seconds, logp_differences=differences
+        )
+        return [
+            AnswerGroup(
+                prompt=prompt,
+                completions=tuple(completions[i]),
+                advantages=advantages.values[i],
+                kept=bool(advantages.kept[i]),
+                old_logps=None if old is None else tuple(answer.logps for answer in old[i]),
+                ref_logps=None if ref is None else tuple(answer.logps for answer in ref[i]),
+                masked=truncated_answers(completions[i]) if self.objective.mask_truncated else frozenset(),
+            )
+            for i, prompt in enumerate(encoded)
+        ]
+
+    def _answer(
+        self, encoded: list[EncodedPrompt], round_index: int, seed: int, clock: RoundClock
+    ) -> tuple[list[list[Completion]], list[list[Reward]]]:
+        """Sample the answers of some prompts and reward them, in groups."""
         limits = [self._limit(prompt.sample.task) for prompt in encoded]
         bar = tqdm(
             total=len(encoded),
@@ -188,40 +258,8 @@ class GRPOModule(PolicyModule):
         rewards = settle_failures(grouped, self.on_failed_reward)
         if self.overlong is not None:
             rewards = penalise_overlong(rewards, completions, limits, self.overlong)
-        advantages = estimate(self.advantage, rewards, encoded)
         clock.lap("reward")
-        forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}
-        old = ref = None
-        with self.trainer.precision_plugin.forward_context():
-            if not single_step:
-                old = answer_logps(self.policy, self.encoder, encoded, completions, **forward)
-            if self.reference is not None:
-                ref = answer_logps(self.reference, self.encoder, encoded, completions, **forward)
-        clock.lap("logps")
-        rollouts = make_rollouts(round_index, prompts, completions, rewards, advantages)
-        self.store.policy_hash = self.policy.fingerprint()
-        self.store.write(round_index, rollouts, rank=self.global_rank)
-        clock.lap("store")
-        differences = entropies = None
-        if old is not None:
-            entropies = [answer.entropy for group in old for answer in group]
-            engine = [torch.tensor(c.logps) for group in completions for c in group]
-            differences = torch.cat([a.logps for g in old for a in g]).sub(torch.cat(engine)).abs()
-        self.round_numbers = summarise_round(
-            rollouts, entropies=entropies, seconds=clock.seconds, logp_differences=differences
-        )
-        return [
-            AnswerGroup(
-                prompt=prompt,
-                completions=tuple(completions[i]),
-                advantages=advantages.values[i],
-                kept=bool(advantages.kept[i]),
-                old_logps=None if old is None else tuple(answer.logps for answer in old[i]),
-                ref_logps=None if ref is None else tuple(answer.logps for answer in ref[i]),
-                masked=truncated_answers(completions[i]) if self.objective.mask_truncated else frozenset(),
-            )
-            for i, prompt in enumerate(encoded)
-        ]
+        return completions, rewards
 
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""
@@ -270,6 +308,12 @@ class GRPOModule(PolicyModule):
         self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, batch_size=rows, sync_dist=True)
         self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the norm of the step's gradient, before it is clipped."""
+        norms = [p.grad.detach().norm() for p in self.policy.parameters() if p.grad is not None]
+        if norms:
+            self.log("train/grad_norm", torch.stack(norms).norm())
 
     def _limit(self, task: str) -> int:
         return self.max_new_tokens if self.max_new_tokens is not None else get_task(task).max_new_tokens

@@ -19,8 +19,8 @@ from medgrpo.errors import UserError
 from medgrpo.modules.advantages import AdvantageEstimator, Advantages, ComponentRewards, GroupRewards
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.rewards import leave_out
-from medgrpo.rollout.metrics import round_metrics
-from medgrpo.types import Completion, Reward, Rollout
+from medgrpo.rollout.metrics import FLAT_REASONS, round_metrics
+from medgrpo.types import Completion, PairKey, Reward, Rollout
 
 __all__ = [
     "AnswerLogps",
@@ -28,7 +28,9 @@ __all__ = [
     "RoundClock",
     "answer_logps",
     "estimate",
+    "flat_groups",
     "make_rollouts",
+    "refilled",
     "settle_failures",
     "summarise_round",
     "truncated_answers",
@@ -156,31 +158,50 @@ def estimate(
         rewards: Of this rank, in groups.
         prompts: Of this rank, one a group.
     """
-    light = [
-        [(r.value, {name: (c.normalised, c.weight) for name, c in r.components.items()}) for r in group]
-        for group in rewards
-    ]
+    light = _light(rewards)
     ranks = gather_objects((light, [prompt.sample.pair for prompt in prompts]))
-    every = [group for part, _ in ranks for group in part]
-    names = sorted({name for group in every for _, parts in group for name in parts})
-    absent = (math.nan, 0.0)
     whole = estimator(
-        GroupRewards(
-            values=np.array([[value for value, _ in group] for group in every]),
-            pairs=tuple(pair for _, part in ranks for pair in part),
-            components={
-                name: ComponentRewards(
-                    values=np.array([[parts.get(name, absent)[0] for _, parts in g] for g in every]),
-                    weights=np.array([max(parts.get(name, absent)[1] for _, parts in g) for g in every]),
-                )
-                for name in names
-            },
-        )
+        _table([group for part, _ in ranks for group in part], [pair for _, part in ranks for pair in part])
     )
     first = sum(len(part) for part, _ in ranks[: process_rank()])
     mine = slice(first, first + len(light))
     return Advantages(
         whole.values[mine], whole.means[mine], whole.stds[mine], whole.kept[mine], whole.reasons[mine]
+    )
+
+
+def flat_groups(
+    estimator: AdvantageEstimator, rewards: Sequence[Sequence[Reward]], prompts: Sequence[EncodedPrompt]
+) -> list[int]:
+    """Indices of this rank's groups whose answers are all worth the same to an estimator."""
+    flat = estimator.flat(_table(_light(rewards), [prompt.sample.pair for prompt in prompts]))
+    return [int(index) for index in np.flatnonzero(flat)]
+
+
+_LightReward = tuple[float, dict[str, tuple[float, float]]]
+
+
+def _light(rewards: Sequence[Sequence[Reward]]) -> list[list[_LightReward]]:
+    """What advantages need of rewards: the value, and of each component its score and weight."""
+    return [
+        [(r.value, {name: (c.normalised, c.weight) for name, c in r.components.items()}) for r in group]
+        for group in rewards
+    ]
+
+
+def _table(every: Sequence[Sequence[_LightReward]], pairs: Sequence[PairKey]) -> GroupRewards:
+    names = sorted({name for group in every for _, parts in group for name in parts})
+    absent = (math.nan, 0.0)
+    return GroupRewards(
+        values=np.array([[value for value, _ in group] for group in every]),
+        pairs=tuple(pairs),
+        components={
+            name: ComponentRewards(
+                values=np.array([[parts.get(name, absent)[0] for _, parts in group] for group in every]),
+                weights=np.array([max(parts.get(name, absent)[1] for _, parts in g) for g in every]),
+            )
+            for name in names
+        },
     )
 
 
@@ -190,6 +211,8 @@ def make_rollouts(
     completions: Sequence[Sequence[Completion]],
     rewards: Sequence[Sequence[Reward]],
     advantages: Advantages,
+    *,
+    suffix: str = "",
 ) -> list[Rollout]:
     """Every answer of this rank with its numbers, as the store keeps it.
 
@@ -199,11 +222,12 @@ def make_rollouts(
         completions: In groups.
         rewards: In groups.
         advantages: Of these groups.
+        suffix: Told in the group's name.
     """
     return [
         Rollout(
             sample=prompt.sample,
-            group_id=f"{round_index:06d}-{slot:04d}",
+            group_id=f"{round_index:06d}-{slot:04d}{suffix}",
             index=index,
             prompt_text=prompt.text,
             prompt_ids=tuple(int(token) for token in prompt.ids),
@@ -221,6 +245,18 @@ def make_rollouts(
     ]
 
 
+def refilled(rewards: Sequence[Sequence[Reward]]) -> Advantages:
+    """The numbers of flat groups that other prompts took the place of."""
+    values = np.array([[reward.value for reward in group] for group in rewards])
+    return Advantages(
+        values=np.zeros_like(values),
+        means=values.mean(axis=1),
+        stds=values.std(axis=1, ddof=1),
+        kept=np.zeros(len(values), dtype=bool),
+        reasons=("refilled",) * len(values),
+    )
+
+
 class RoundClock:
     """Seconds spent in each part of a round."""
 
@@ -231,7 +267,7 @@ class RoundClock:
     def lap(self, name: str) -> None:
         """End the part of this name."""
         now = time.perf_counter()
-        self.seconds[name] = now - self._since
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
         self._since = now
 
 
@@ -278,6 +314,6 @@ def _overall(rollouts: Sequence[Rollout]) -> dict[str, float]:
         parts["train/length"].append(float(len(rollout.completion.token_ids)))
         parts["train/truncated_share"].append(float(rollout.completion.truncated))
         parts["train/kept_share"].append(float(rollout.kept))
-        parts["train/zero_variance_share"].append(float(rollout.skip_reason == "zero_variance"))
+        parts["train/zero_variance_share"].append(float(rollout.skip_reason in FLAT_REASONS))
     finite = {name: [v for v in values if math.isfinite(v)] for name, values in parts.items()}
     return {name: math.fsum(v) / len(v) if v else math.nan for name, v in finite.items()}

@@ -11,7 +11,10 @@ import numpy as np
 
 from medgrpo.types import PairKey, Rollout
 
-__all__ = ["round_metrics"]
+__all__ = ["FLAT_REASONS", "round_metrics"]
+
+FLAT_REASONS = ("zero_variance", "refilled")
+"""Why a group teaches nothing: its answers are worth the same; another prompt may have taken its place."""
 
 
 def _tag(name: str) -> str:
@@ -49,7 +52,8 @@ def _groups(rollouts: Sequence[Rollout]) -> dict[str, float]:
     firsts = list({rollout.group_id: rollout for rollout in rollouts}.values())
     return {
         "groups": float(len(firsts)),
-        "zero_variance_share": _mean([float(r.skip_reason == "zero_variance") for r in firsts]),
+        "zero_variance_share": _mean([float(r.skip_reason in FLAT_REASONS) for r in firsts]),
+        "refilled_share": _mean([float(r.skip_reason == "refilled") for r in firsts]),
         "failed_group_share": _mean([float(r.skip_reason == "failed_reward") for r in firsts]),
         "group_std": _mean([r.group_std for r in firsts]),
     }
@@ -95,7 +99,8 @@ def round_metrics(
     Returns:
         ``<prefix>/<dataset>/<task>/<name>`` to number. Names: ``answers``, ``groups``, ``reward_mean``,
         ``reward_p25|p50|p75``, ``advantage_std`` (kept answers), ``group_std`` (mean over groups),
-        ``zero_variance_share`` and ``failed_group_share`` (of groups), ``length_mean`` (tokens),
+        ``zero_variance_share``, ``refilled_share`` and
+        ``failed_group_share`` (of all groups asked), ``length_mean`` (tokens),
         ``truncated_share``, ``parse_rate``, ``entropy``, ``raw_<metric>``, ``normalised_<component>``,
         ``judge_mean`` (1-5), ``judge_status_<status>`` (counts).
 

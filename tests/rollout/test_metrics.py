@@ -38,6 +38,7 @@ def test_numbers_of_a_small_round() -> None:
         {
             "answers": 3, "groups": 2, "reward_mean": 1.3 / 3, "reward_p25": 0.35, "reward_p50": 0.5,
             "reward_p75": 0.55, "advantage_std": 1.0, "group_std": 0.1, "zero_variance_share": 0.5,
+            "refilled_share": 0.0,
             "failed_group_share": 0.0, "length_mean": 2.0, "truncated_share": 1 / 3, "parse_rate": 2 / 3,
             "entropy": 2.0, "raw_test_metric_1": 0.2, "normalised_metric": 1.3 / 3,
         }
