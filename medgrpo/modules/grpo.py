@@ -24,6 +24,7 @@ from medgrpo.modules.rounds import (
     answer_logps,
     estimate,
     make_rollouts,
+    observe_round,
     settle_failures,
     summarise_round,
 )
@@ -170,6 +171,7 @@ class GRPOModule(PolicyModule):
             [completion.text for group in completions for completion in group],
         )
         grouped = [flat[i : i + self.group_size] for i in range(0, len(flat), self.group_size)]
+        observe_round(self.reward, [p.sample.pair for p in encoded for _ in range(self.group_size)], flat)
         rewards = settle_failures(grouped, self.on_failed_reward)
         advantages = estimate(self.advantage, rewards, encoded)
         clock.lap("reward")
@@ -204,6 +206,18 @@ class GRPOModule(PolicyModule):
             )
             for i, prompt in enumerate(encoded)
         ]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the trainable weights, and what the normalizer has seen."""
+        super().on_save_checkpoint(checkpoint)
+        if state := self.reward.normalizer.state_dict():
+            checkpoint["normalizer"] = state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with what the normalizer had seen."""
+        super().on_load_checkpoint(checkpoint)
+        if "normalizer" in checkpoint:
+            self.reward.normalizer.load_state_dict(checkpoint["normalizer"])
 
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""

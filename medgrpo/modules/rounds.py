@@ -18,9 +18,9 @@ from medgrpo.data.encode import EncodedPrompt
 from medgrpo.errors import UserError
 from medgrpo.modules.advantages import AdvantageEstimator, Advantages, GroupRewards
 from medgrpo.modules.policy import QwenVLPolicy
-from medgrpo.rewards import leave_out
+from medgrpo.rewards import CompositeReward, leave_out
 from medgrpo.rollout.metrics import round_metrics
-from medgrpo.types import Completion, Reward, Rollout
+from medgrpo.types import Completion, PairKey, Reward, Rollout
 
 __all__ = [
     "AnswerLogps",
@@ -29,6 +29,7 @@ __all__ = [
     "answer_logps",
     "estimate",
     "make_rollouts",
+    "observe_round",
     "settle_failures",
     "summarise_round",
 ]
@@ -200,6 +201,19 @@ def make_rollouts(
         for group, (slot, prompt) in enumerate(prompts.items())
         for index in range(len(completions[group]))
     ]
+
+
+def observe_round(reward: CompositeReward, pairs: Sequence[PairKey], rewards: Sequence[Reward]) -> None:
+    """Let the reward's normalizer see the raw values of all ranks, so that its state is the same on each.
+
+    Args:
+        reward: Of this rank.
+        pairs: Of this rank's answers.
+        rewards: Of this rank's answers, as scored.
+    """
+    light = [replace(one, parsed=None, judgement=None) for one in rewards]
+    ranks = gather_objects((list(pairs), light))
+    reward.observe([p for part, _ in ranks for p in part], [r for _, part in ranks for r in part])
 
 
 class RoundClock:
