@@ -23,6 +23,7 @@ COMMANDS = {
     "split": "medgrpo.commands.split",
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",
+    "judge": "medgrpo.commands.judge",
     "submit": "medgrpo.commands.submit",
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",

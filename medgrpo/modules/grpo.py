@@ -28,6 +28,7 @@ from medgrpo.modules.rounds import (
     estimate,
     flat_groups,
     make_rollouts,
+    observe_round,
     refilled,
     settle_failures,
     summarise_round,
@@ -119,13 +120,18 @@ class GRPOModule(PolicyModule):
             self.reference = copy.deepcopy(self.policy).requires_grad_(False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the advantages of the next round depend on."""
+        """Keep what advantages and normalised rewards of the next round depend on."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["advantage"] = self.advantage.state_dict()
+        if state := self.reward.normalizer.state_dict():
+            checkpoint["normalizer"] = state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue with it."""
+        super().on_load_checkpoint(checkpoint)
         self.advantage.load_state_dict(checkpoint.get("advantage", {}))
+        if "normalizer" in checkpoint:
+            self.reward.normalizer.load_state_dict(checkpoint["normalizer"])
 
     def prepare(self, encoder: Any, samples: list[Sample]) -> None:
         """Get ready for rounds over these samples; called by the data module.
@@ -193,6 +199,8 @@ class GRPOModule(PolicyModule):
             for (i, prompt), answers, scores in zip(others.items(), *new, strict=True):
                 prompts[slots[i]], completions[i], rewards[i] = prompt, answers, scores
         encoded = list(prompts.values())
+        answered = [prompt.sample.pair for prompt in encoded for _ in range(self.group_size)]
+        observe_round(self.reward, answered, [reward for group in rewards for reward in group])
         advantages = estimate(self.advantage, rewards, encoded)
         clock.lap("reward")
         forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}

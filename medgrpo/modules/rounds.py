@@ -18,7 +18,7 @@ from medgrpo.data.encode import EncodedPrompt
 from medgrpo.errors import UserError
 from medgrpo.modules.advantages import AdvantageEstimator, Advantages, ComponentRewards, GroupRewards
 from medgrpo.modules.policy import QwenVLPolicy
-from medgrpo.rewards import leave_out
+from medgrpo.rewards import CompositeReward, leave_out
 from medgrpo.rollout.metrics import FLAT_REASONS, round_metrics
 from medgrpo.types import Completion, PairKey, Reward, Rollout
 
@@ -30,6 +30,7 @@ __all__ = [
     "estimate",
     "flat_groups",
     "make_rollouts",
+    "observe_round",
     "refilled",
     "settle_failures",
     "summarise_round",
@@ -255,6 +256,19 @@ def refilled(rewards: Sequence[Sequence[Reward]]) -> Advantages:
         kept=np.zeros(len(values), dtype=bool),
         reasons=("refilled",) * len(values),
     )
+
+
+def observe_round(reward: CompositeReward, pairs: Sequence[PairKey], rewards: Sequence[Reward]) -> None:
+    """Let the reward's normalizer see the raw values of all ranks, so that its state is the same on each.
+
+    Args:
+        reward: Of this rank.
+        pairs: Of this rank's answers.
+        rewards: Of this rank's answers, as scored.
+    """
+    light = [replace(one, parsed=None, judgement=None) for one in rewards]
+    ranks = gather_objects((list(pairs), light))
+    reward.observe([p for part, _ in ranks for p in part], [r for _, part in ranks for r in part])
 
 
 class RoundClock:

@@ -7,6 +7,7 @@ from medgrpo.rewards.composite import CompositeReward, leave_out
 from medgrpo.rewards.judge import JudgeReward
 from medgrpo.rewards.judges import ChatJudge, Judge, JudgeRequest, LexiconJudge, Rubric, load_rubric
 from medgrpo.rewards.normalizers import (
+    AdaptiveLogisticNormalizer,
     IdentityNormalizer,
     LogisticNormalizer,
     NormalisedValue,
@@ -19,6 +20,7 @@ from medgrpo.rewards.statistics import MetricStatistics, Provenance, Statistics,
 from medgrpo.rewards.task_metric import TaskMetricReward
 
 __all__ = [
+    "AdaptiveLogisticNormalizer",
     "ChatJudge",
     "CompositeReward",
     "IdentityNormalizer",

@@ -11,7 +11,7 @@ from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
 from medgrpo.rewards.normalizers import LogisticNormalizer, Normalizer
 from medgrpo.rewards.statistics import Statistics
 from medgrpo.tasks import Parsed, get_task
-from medgrpo.types import ComponentScore, Judgement, Reward, Sample
+from medgrpo.types import ComponentScore, Judgement, PairKey, Reward, Sample
 
 __all__ = ["CompositeReward", "leave_out"]
 
@@ -92,6 +92,16 @@ class CompositeReward:
             {self.components[name].metric(sample.task).name: score.value for name, score in scores.items()}
             for sample, scores in zip(samples, self._raw(samples, texts)[1], strict=True)
         ]
+
+    def observe(self, pairs: Sequence[PairKey], rewards: Sequence[Reward]) -> None:
+        """Let the normalizer see a round's raw values: those of all ranks, after they were scored."""
+        self.normalizer.observe(
+            [
+                (pair, score.metric, score.raw)
+                for pair, reward in zip(pairs, rewards, strict=True)
+                for score in reward.components.values()
+            ]
+        )
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """The bounds of every metric that :meth:`raw_metrics` can name."""

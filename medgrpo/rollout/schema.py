@@ -29,7 +29,7 @@ from medgrpo.types import (
     Sample,
 )
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "rollout_from_row", "rollout_row"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "judge_row", "rollout_from_row", "rollout_row"]
 
 SCHEMA_VERSION = 1
 """Raised when a column changes its meaning or goes; a new column alone does not raise it."""
@@ -157,7 +157,8 @@ def _component_row(name: str, score: ComponentScore) -> dict[str, Any]:
     }
 
 
-def _judge_row(judgement: Judgement) -> dict[str, Any]:
+def judge_row(judgement: Judgement) -> dict[str, Any]:
+    """One judgement as the structure in a row's ``judge`` column."""
     names = list(dict.fromkeys([*judgement.scores, *judgement.rationales]))
     return {
         "model": _text(judgement.model),
@@ -251,7 +252,7 @@ def rollout_row(
         "parsed_json": _json(reward.parsed),
         "parse_status": reward.parse_status,
         "components": [_component_row(name, score) for name, score in reward.components.items()],
-        "judge": None if reward.judgement is None else _judge_row(reward.judgement),
+        "judge": None if reward.judgement is None else judge_row(reward.judgement),
         "reward": reward.value,
         "group_mean": rollout.group_mean,
         "group_std": rollout.group_std,

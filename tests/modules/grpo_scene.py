@@ -30,7 +30,16 @@ from medgrpo.modules.tiny import (
     save_policy,
     tiny_sampling,
 )
-from medgrpo.rewards import CompositeReward, IdentityNormalizer, MetricSpec, RawScore, RewardComponent
+from medgrpo.rewards import (
+    AdaptiveLogisticNormalizer,
+    CompositeReward,
+    IdentityNormalizer,
+    MetricSpec,
+    RawScore,
+    RewardComponent,
+    Statistics,
+    summarise,
+)
 
 SAMPLING = replace(tiny_sampling(), max_frames=4)
 
@@ -68,6 +77,15 @@ def make_scene(folder: Path) -> Path:
 def make_reward(kind: type[RewardComponent] = VowelReward) -> CompositeReward:
     tasks = dict.fromkeys(("tal", "stg", "video_summary", "region_caption"), 1.0)
     return CompositeReward({"vowels": kind(tasks)}, IdentityNormalizer())
+
+
+def make_adaptive_reward() -> CompositeReward:
+    """The same reward around quartiles that move from round to round."""
+    plain = make_reward()
+    metric = plain.components["vowels"].metric("tal").name
+    statistics = Statistics({("elsewhere", "tal"): {metric: summarise([i / 100 for i in range(100)])}})
+    normalizer = AdaptiveLogisticNormalizer(window=16, min_samples=2, max_shift=0.5, unknown="pooled")
+    return CompositeReward(plain.components, normalizer, statistics)
 
 
 def make_run(

@@ -115,18 +115,27 @@ def test_the_same_seed_repeats_and_another_does_not(scene: Path, tmp_path: Path)
     assert not _same_weights(weights[0], weights[2])
 
 
-def test_an_interrupted_run_continues_as_if_it_had_not_been(scene: Path, tmp_path: Path) -> None:
-    trainer, whole, data = scenes.make_run(scene, tmp_path / "whole", rounds=3)
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_an_interrupted_run_continues_as_if_it_had_not_been(
+    adaptive: bool, scene: Path, tmp_path: Path
+) -> None:
+    def own() -> dict[str, Any]:
+        return {"reward": scenes.make_adaptive_reward()} if adaptive else {}
+
+    trainer, whole, data = scenes.make_run(scene, tmp_path / "whole", rounds=3, module=own())
     trainer.fit(whole, data)
+    if adaptive:
+        used = {part[0]["p50"] for part in read_rollouts(tmp_path / "whole", "t")["components"].to_pylist()}
+        assert len(used) > 1
 
     out = tmp_path / "broken"
-    trainer, module, data = scenes.make_run(scene, out, rounds=3, callbacks=[_Crash(1)])
+    trainer, module, data = scenes.make_run(scene, out, rounds=3, callbacks=[_Crash(1)], module=own())
     with pytest.raises(RuntimeError, match="plug"):
         trainer.fit(module, data)
     assert set(read_rollouts(out, "t")["step"].to_pylist()) == {0, 1}
 
     engine = _CountingEngine()
-    trainer, module, data = scenes.make_run(scene, out, rounds=3, module={"engine": engine})
+    trainer, module, data = scenes.make_run(scene, out, rounds=3, module={"engine": engine, **own()})
     trainer.fit(module, data, ckpt_path=str(out / "checkpoints" / "last.ckpt"))
     assert engine.rounds == 2
     assert trainer.global_step == 3 * 4
@@ -135,7 +144,7 @@ def test_an_interrupted_run_continues_as_if_it_had_not_been(scene: Path, tmp_pat
 
     # Started once more it finds nothing to do, and asks the policy nothing.
     engine = _CountingEngine()
-    trainer, module, data = scenes.make_run(scene, out, rounds=3, module={"engine": engine})
+    trainer, module, data = scenes.make_run(scene, out, rounds=3, module={"engine": engine, **own()})
     trainer.fit(module, data, ckpt_path=str(out / "checkpoints" / "last.ckpt"))
     assert engine.rounds == 0
     assert _same_weights(scenes.weights(module), scenes.weights(whole))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.statistics import MetricStatistics, Statistics
 from medgrpo.types import PairKey
 
-__all__ = ["NormalisedValue", "Normalizer"]
+__all__ = ["NormalisedValue", "Normalizer", "Observation"]
+
+Observation = tuple[PairKey, str, float]
+"""A pair, a metric and a raw value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,22 @@ class Normalizer(ABC):
             metric: Versioned metric name.
             low: Lower bound of the metric.
         """
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        """See what a round scored, on all ranks alike; a normalizer without a state does nothing.
+
+        Args:
+            observations: Of all ranks.
+        """
+        del observations
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must be kept to go on after a restart; empty where there is no state."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        del state
 
     def _entry(self, pair: PairKey, metric: str) -> MetricStatistics:
         if self._statistics is None:

@@ -9,7 +9,7 @@ from medgrpo.errors import UserError
 from medgrpo.rewards.normalizers.base import NormalisedValue, Normalizer
 from medgrpo.types import PairKey
 
-__all__ = ["LogisticNormalizer"]
+__all__ = ["LogisticNormalizer", "logistic"]
 
 _LIMIT = 30.0  # past this, a double cannot tell the result from 0 or 1 in a mix
 
@@ -34,12 +34,16 @@ class LogisticNormalizer(Normalizer):
     def normalise(self, raw: float, pair: PairKey, metric: str) -> NormalisedValue:
         """See :meth:`Normalizer.normalise`."""
         entry = self._entry(pair, metric)
-        logit = self.k * (raw - entry.p50) / entry.scale
-        bounded = logit if math.isnan(logit) else min(max(logit, -_LIMIT), _LIMIT)
-        value = 1.0 / (1.0 + math.exp(-bounded))
+        value = logistic(self.k * (raw - entry.p50) / entry.scale)
         return NormalisedValue(value, self.name, entry.p25, entry.p50, entry.p75, self.k)
 
     def floor(self, pair: PairKey, metric: str, low: float) -> float:
         """0, the limit of the logistic."""
         del pair, metric, low
         return 0.0
+
+
+def logistic(logit: float) -> float:
+    """``1 / (1 + exp(-logit))`` without overflow; NaN stays NaN."""
+    bounded = logit if math.isnan(logit) else min(max(logit, -_LIMIT), _LIMIT)
+    return 1.0 / (1.0 + math.exp(-bounded))
