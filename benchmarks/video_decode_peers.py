@@ -145,9 +145,7 @@ def main(argv: list[str]) -> None:
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if name != "cache":
-        PEERS[name](
-            cell | {"seconds": cell["step"] / RATE}
-        )()  # one frame: what loads late is there
+        PEERS[name](cell | {"seconds": cell["step"] / RATE})()  # one frame: what loads late is there
     run = PEERS[name](cell)
     print("ready", file=channel, flush=True)
     for line in sys.stdin:
