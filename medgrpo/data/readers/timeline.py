@@ -146,7 +146,7 @@ def _scanned(path: Path, size: int, modified: int) -> Timeline:
             # Players start the clock with the first stream to start, which may be the audio.
             origin = min(origin, round(container.start_time / MICROSECONDS / base))
         container.seek(min(keys, default=min(shown)), stream=stream, backward=True)
-        first = next(container.decode(stream), None)
+        first = _first_frame(container, stream)
         if first is None:
             raise VideoError(path, "no frame of it can be decoded")
         turned = upright(path, first, np.broadcast_to(np.uint8(0), (first.height, first.width, 3)))
@@ -168,6 +168,18 @@ def _scan(path: Path, container: Any, stream: Any) -> tuple[list[Any], list[Any]
             shown.append(packet.pts)
             _check_count(path, shown)
     return shown, keys
+
+
+def _first_frame(container: Any, stream: Any) -> Any:
+    """The first frame that can be decoded from here, or None; the decoder is drained for it."""
+    for packet in container.demux(stream):
+        frames = packet.decode()
+        if not frames and packet.is_keyframe:
+            frames = stream.decode(None)
+            stream.codec_context.flush_buffers()
+        if frames:
+            return frames[0]
+    return None
 
 
 def _check_count(path: Path, shown: list[Any]) -> None:
