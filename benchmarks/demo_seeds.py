@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,13 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import medgrpo
+from benchmarks.results import machine, save, versions
 from medgrpo.evaluation.tables import grid
 from medgrpo.rewards.statistics import Statistics
 
 __all__ = ["aggregate", "difficulty", "main", "table"]
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -67,12 +64,8 @@ def main(argv: Sequence[str] = ()) -> None:
     result = {
         "seeds": args.seeds,
         "jobs": args.jobs,
-        "medgrpo": medgrpo.__version__,
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.system(),
-            "cpu": platform.machine(),
-        },
+        "machine": machine(),
+        "versions": versions("torch"),
         "rows": aggregate(reports),
         "difficulty": [
             difficulty(Statistics.load(args.root / f"seed{seed}" / "statistics.json")) for seed in args.seeds
@@ -96,12 +89,10 @@ def main(argv: Sequence[str] = ()) -> None:
     }
     if args.times:
         result["alone"] = json.loads(args.times.read_text())["stages"]
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "demo_seeds.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path = save("demo_seeds", result)
     path.with_suffix(".md").write_text(_page(result))
     print(table(result))
-    print(f"\nwrote {path} and {path.with_suffix('.md')}")
+    print(f"and {path.with_suffix('.md')}")
 
 
 def aggregate(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

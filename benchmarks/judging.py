@@ -10,22 +10,18 @@ core. Results go to ``benchmarks/results/judging.json``.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import medgrpo
 from benchmarks.judge_server import asked, running, scores_of
+from benchmarks.results import machine, results_table, save, versions
 from medgrpo.modules.advantages import GroupAdvantage, GroupRewards
 from medgrpo.rewards import (
     ChatJudge,
@@ -40,9 +36,8 @@ from medgrpo.rewards import (
 )
 from medgrpo.types import Clip, Sample
 
-__all__ = ["main", "table"]
+__all__ = ["main"]
 
-RESULTS = Path(__file__).parent / "results"
 PAIRS = [(dataset, "video_summary") for dataset in ("AVOS", "CholecT50", "CoPESD", "NurViD")]
 GROUP = 8
 CHUNK = 8_000  # rewards held at a time: training holds those of one round
@@ -65,23 +60,16 @@ def main(argv: Sequence[str] = ()) -> None:
         results += _faults(requests, args.concurrency, Path(folder, "faults.sqlite"))
     results.append(_arithmetic(args.rollouts))
     report = {
-        "benchmark": "judging",
         "judgements": args.judgements,
         "concurrency": args.concurrency,
         "latency_s": args.latency,
         "rollouts": args.rollouts,
         "results": results,
-        "machine": _machine(),
-        "versions": {
-            "medgrpo": medgrpo.__version__,
-            "python": platform.python_version(),
-            "openai": version("openai"),
-            "numpy": version("numpy"),
-        },
+        "machine": machine(),
+        "versions": versions("openai", "numpy"),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "judging.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(table(report))
+    print(results_table(results, 2))
+    save("judging", report)
 
 
 def _entry(
@@ -195,31 +183,6 @@ def _arithmetic(count: int) -> dict[str, Any]:
     took = time.perf_counter() - started
     assert np.isfinite(advantages.values).all()
     return _entry(f"normalise, mix, advantages of {count:,} rollouts on one core", took, 60.0, "s")
-
-
-def _machine() -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "system": platform.system(),
-    }
-
-
-def table(report: dict[str, Any]) -> str:
-    """The results for people."""
-    lines = [f"{'':60} {'ours':>9} {'ideal':>7} {'unit':10} {'ratio':>6} {'target':>7}  met"]
-    for entry in report["results"]:
-        peer = "-" if entry["peer"] is None else f"{entry['peer']:.2f}"
-        ratio = "-" if entry["ratio"] is None else f"{entry['ratio']:.2f}"
-        lines.append(
-            f"{entry['name']:60} {entry['ours']:>9.2f} {peer:>7} {entry['unit']:10} {ratio:>6} "
-            f"{entry['target']:>7g}  {'yes' if entry['met'] else 'no'}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -24,14 +22,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-
-import medgrpo
+from benchmarks.results import RESULTS, machine, results_table, save, versions
 from medgrpo.data.media import AUTHOR_ROOT
 
-__all__ = ["generate", "main", "table"]
+__all__ = ["generate", "main"]
 
-RESULTS = Path(__file__).parent / "results"
 FULL = 531_850
 """Rows of the large training corpus."""
 
@@ -74,24 +69,17 @@ def main(argv: Sequence[str] = ()) -> None:
         measured = {name: _run(name, path) for name in ("json_load", "first_open", "second_open")}
         index_size = index.stat().st_size if index.is_file() else 0
     result = {
-        "benchmark": "records_index",
         "rows": args.rows,
         "file_bytes": size,
         "index_bytes": index_size,
         "results": _compare(measured),
         "measured": measured,
-        "machine": _machine(),
-        "versions": {
-            "medgrpo": medgrpo.__version__,
-            "python": platform.python_version(),
-            "pyarrow": pyarrow.__version__,
-        },
+        "machine": machine(),
+        "versions": versions("pyarrow"),
     }
-    RESULTS.mkdir(exist_ok=True)
-    out = RESULTS / "records_index.json"
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
-    print(f"wrote {out.relative_to(Path.cwd()) if out.is_relative_to(Path.cwd()) else out}")
+    print(f"{args.rows:,} rows, {size / 1e9:.2f} GB, index {index_size / 1e6:.1f} MB")
+    print(results_table(result["results"], 5))
+    save("records_index", result)
 
 
 def generate(rows: int, seed: int = 0) -> Iterator[str]:
@@ -272,36 +260,6 @@ def _compare(measured: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
             "one row at random", 1e3 * second["random_rows_seconds"] / second["random_rows"], None, "ms", 1.0
         ),
     ]
-
-
-def _machine() -> dict[str, Any]:
-    cpu, memory = platform.processor() or platform.machine(), 0.0
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line
-        ]
-        cpu = models[0] if models else cpu
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpu": cpu, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.system()}
-
-
-def table(result: dict[str, Any]) -> str:
-    """The comparison for people."""
-    sizes = f"{result['file_bytes'] / 1e9:.2f} GB, index {result['index_bytes'] / 1e6:.1f} MB"
-    lines = [
-        f"{result['rows']:,} rows, {sizes}",
-        f"{'':46} {'ours':>10} {'json.load':>10} unit {'ratio':>9} {'target':>8}  met",
-    ]
-    for entry in result["results"]:
-        peer = "-" if entry["peer"] is None else f"{entry['peer']:.3f}"
-        ratio = "-" if entry["ratio"] is None else f"{entry['ratio']:.5f}"
-        met = "yes" if entry["met"] else "no"
-        lines.append(
-            f"{entry['name']:46} {entry['ours']:>10.3f} {peer:>10} {entry['unit']:4} {ratio:>9} "
-            f"{entry['target']:>8}  {met}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ process: what scoring costs beside the encoder. Results go to ``benchmarks/resul
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import random
 import time
 from collections.abc import Sequence
@@ -19,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-import medgrpo
+from benchmarks.results import machine, results_table, save, versions
 from medgrpo.evaluation import evaluate
-from medgrpo.evaluation.tables import grid
 from medgrpo.services.encoder import SentenceEncoder
 from medgrpo.tasks import TASKS
 from medgrpo.tasks.next_action import inventory
@@ -29,7 +26,6 @@ from medgrpo.types import Clip, Sample, sample_key
 
 __all__ = ["main", "rows"]
 
-RESULTS = Path(__file__).parent / "results"
 COUNTS = {
     "tal": 1637,
     "stg": 780,
@@ -108,29 +104,11 @@ def main(argv: Sequence[str] = ()) -> None:
         _check_equal(scores.per_record, naive, samples, protocol)
         results.append(_entry(protocol, ours, peer))
         results.append(_entry(f"{protocol}, embeddings known", again, peer))
-    result = {
-        "benchmark": "scoring",
-        "rows": len(samples),
-        "results": results,
-        "machine": {"system": platform.system(), "cpu": platform.machine(), "threads": 1},
-        "versions": {"medgrpo": medgrpo.__version__, "python": platform.python_version()},
-    }
-    path = RESULTS / "scoring.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    head = ["protocol", "ours, s", "per-row loop, s", "ratio", "target, s", "met"]
-    body = [
-        [
-            r["name"],
-            f"{r['ours']:.2f}",
-            f"{r['peer']:.2f}",
-            f"{r['ratio']:.3f}",
-            str(r["target"] or "-"),
-            str(r["met"]),
-        ]
-        for r in results
-    ]
-    print(grid(head, body))
-    print(f"\nwrote {path}")
+    print(results_table(results))
+    save(
+        "scoring",
+        {"rows": len(samples), "results": results, "machine": machine(), "versions": versions("torch")},
+    )
 
 
 def rows(share: float = 1.0, seed: int = 0) -> tuple[list[Sample], list[str]]:

@@ -19,7 +19,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -27,19 +26,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.records_index import _machine
+from benchmarks.results import RESULTS, machine, save, versions
 from benchmarks.video_decode_peers import RATE, Cell, frame_indices
 
 __all__ = ["main"]
 
-RESULTS = Path(__file__).parent / "results"
 SIZES = {"854x480": (854, 480, "2500k", 392, 224), "1920x1080": (1920, 1080, "8000k", 504, 280)}
 """Width, height and bit rate of a video; width and height of the frames that are asked for."""
 
@@ -82,17 +79,15 @@ def main(argv: Sequence[str] = ()) -> None:
 def _write(measured: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     """Compare the cells there are and write the results file."""
     result = {
-        "benchmark": "video_decode",
         "seconds": args.seconds,
         "runs": args.runs,
         "results": _compare(measured),
         "measured": measured,
         "skipped": {} if args.opencv_python else {"opencv": "no interpreter with opencv was given"},
-        "machine": _machine(),
+        "machine": machine(),
         "versions": _versions(args.opencv_python),
     }
-    args.out.parent.mkdir(exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    save("video_decode", result, args.out)
     return result
 
 
@@ -296,17 +291,14 @@ def _compare(measured: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _versions(opencv_python: str | None) -> dict[str, str]:
-    versions = {
-        name: metadata.version(name) for name in ("medgrpo", "av", "torchcodec", "decord", "torch", "numpy")
-    }
-    versions["python"] = platform.python_version()
+    found = versions("av", "torchcodec", "decord", "torch", "numpy")
     shown = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
-    versions["ffmpeg"] = shown.split()[2]
+    found["ffmpeg"] = shown.split()[2]
     if opencv_python:
         command = [opencv_python, "-c", "import cv2; print(cv2.__version__)"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        versions["opencv"] = done.stdout.strip()
-    return versions
+        found["opencv"] = done.stdout.strip()
+    return found
 
 
 def _table(result: dict[str, Any]) -> str:
