@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.score_files import add_score_files, named_scores
 from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,13 +20,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "scores",
-        type=Path,
-        nargs="+",
-        metavar="[NAME=]SCORES",
-        help="score files; differences are to the first",
-    )
+    add_score_files(parser)
     parser.add_argument("--out", type=Path, help="also write the tables as Markdown")
     parser.add_argument("--json", action="store_true", help="print ranks and differences as JSON")
     parser.add_argument("--seed", type=int, default=0, help="of resampled videos and sign flips; default: 0")
@@ -72,26 +67,6 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(f"\nwrote {args.out}")
     return 0
-
-
-def named_scores(arguments: list[Path]) -> dict[str, Scores]:
-    """Score files by name: ``NAME=FILE``, or the file's stem, with its folder where stems collide.
-
-    Raises:
-        UserError: If a file cannot be read or a name is used twice.
-    """
-    from medgrpo.evaluation import read_scores
-
-    split = [str(argument).partition("=") for argument in arguments]
-    pairs = [(name, Path(file)) if mark else ("", Path(name)) for name, mark, file in split]
-    stems = [file.stem for _, file in pairs]
-    sets: dict[str, Scores] = {}
-    for given, file in pairs:
-        name = given or (file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}/{file.stem}")
-        if name in sets:
-            raise UserError(f"two score files are called {name!r}; name them: NAME={file}")
-        sets[name] = read_scores(file)
-    return sets
 
 
 def _page(
