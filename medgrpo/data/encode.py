@@ -51,8 +51,8 @@ class EncodedPrompt:
 
     Attributes:
         sample: Where it came from.
-        text: The prompt after the chat template, its video placeholder unexpanded.
-        ids: Token ids with the video placeholder expanded, ``[P]`` int64.
+        text: The prompt after the chat template, in which one video token stands for the clip.
+        ids: Token ids, with as many video tokens as the clip has, ``[P]`` int64.
         positions: M-RoPE positions, ``[3, P]`` int64.
         next_position: Position of the first answer token on all three axes.
         clip: The frames; the same object for prompts about the same clip.
@@ -206,7 +206,7 @@ class Encoder:
         return {"total_num_frames": n, "fps": clip.fps, "frames_indices": list(range(n))}
 
     def _expand(self, text: str, clip: EncodedClip) -> str:
-        """Replace the one video placeholder by as many tokens as the clip has, the processor's own way."""
+        """Put as many video tokens as the clip has where the template put one, the processor's own way."""
         from transformers.video_utils import VideoMetadata
 
         inputs = {
@@ -214,13 +214,13 @@ class Encoder:
             "video_metadata": [VideoMetadata(**self.virtual_video(clip))],
         }
         replacement = self.processor.replace_video_token(inputs, 0)
-        placeholder = self.processor.video_token
+        template = self.processor.video_token
         start, end = "<|vision_start|>", "<|vision_end|>"
-        if self.tokens_per_second is None and f"{start}{placeholder}{end}" in text:
+        if self.tokens_per_second is None and f"{start}{template}{end}" in text:
             # Qwen3-VL writes its own markers round every grid. vLLM replaces the outer pair with them, as the
             # released checkpoints were trained; transformers 5.19 leaves it standing.
-            placeholder = f"{start}{placeholder}{end}"
-        return text.replace(placeholder, replacement, 1)
+            template = f"{start}{template}{end}"
+        return text.replace(template, replacement, 1)
 
     def _clip(self, sample: Sample) -> EncodedClip:
         key = (sample.clip, sample.region)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightning as L
-
-from medgrpo.data.clip_frames import DECODE_SECONDS, frame_cache
-from medgrpo.data.encode import EncodedPrompt, Encoder
-from medgrpo.data.index import prepare_index
-from medgrpo.data.lazy_records import Records, open_records, pairs_of
+from medgrpo.data.clip_data import ClipDataModule
+from medgrpo.data.clip_frames import DECODE_SECONDS
+from medgrpo.data.encode import EncodedPrompt
+from medgrpo.data.lazy_records import Records, pairs_of
 from medgrpo.data.prompts import choose_prompts, choose_rows, derive_seed
-from medgrpo.data.readers import check_backend
 from medgrpo.data.refill import Refill, choose_refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
 from medgrpo.data.sampling import SamplingPolicy
@@ -25,7 +22,7 @@ PAPER_TASKS = ("tal", "stg", "video_summary", "region_caption")
 """The tasks of the paper's RL mix."""
 
 
-class GRPOData(L.LightningDataModule):
+class GRPOData(ClipDataModule):
     """Rounds of prompts, answered by the policy in training.
 
     ``train_dataloader`` generates, rewards and stores one round, then serves it in shuffled micro-batches of
@@ -74,7 +71,17 @@ class GRPOData(L.LightningDataModule):
         frame_cache_gb: float = 100.0,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            (records, replay_records),
+            sampling,
+            media_root=media_root,
+            media_prefixes=media_prefixes,
+            max_prompt_tokens=max_prompt_tokens,
+            video_backend=video_backend,
+            decode_seconds=decode_seconds,
+            frame_cache=frame_cache,
+            frame_cache_gb=frame_cache_gb,
+        )
         for name, value in (
             ("prompts_per_round", prompts_per_round),
             ("groups_per_batch", groups_per_batch),
@@ -86,32 +93,15 @@ class GRPOData(L.LightningDataModule):
         if refill_attempts < 0:
             raise ValueError(f"data.refill_attempts must be at least 0, got {refill_attempts}")
         self.records = records
-        self.sampling = sampling
         self.tasks = tuple(get_task(name).name for name in tasks)
         self.prompts_per_round = prompts_per_round
         self.groups_per_batch = groups_per_batch
         self.num_iterations = num_iterations
         self.refill_attempts = refill_attempts
-        self.media_root = media_root
-        self.media_prefixes = media_prefixes
         self.replay_records = replay_records
         self.replay_rows = replay_rows
-        self.max_prompt_tokens = max_prompt_tokens
-        self.video_backend = check_backend(video_backend)
-        self.decode_seconds = decode_seconds
-        self.frame_cache = frame_cache
-        self.frame_cache_gb = frame_cache_gb
         self.seed = seed
         self._round: tuple[int, RolloutLoader] | None = None
-
-    def prepare_data(self) -> None:
-        """Index large records once on each machine, not in every process."""
-        for records in (self.records, self.replay_records):
-            if records is not None:
-                prepare_index(records)
-
-    def _open(self, records: str) -> Records:
-        return open_records(records, media_root=self.media_root, media_prefixes=self.media_prefixes)
 
     def setup(self, stage: str) -> None:
         """Open the records and hand the module an encoder for its policy.
@@ -119,20 +109,13 @@ class GRPOData(L.LightningDataModule):
         Raises:
             UserError: If the records hold nothing to train on, or trainer and data do not fit.
         """
-        module: Any = self._trainer.lightning_module
-        module.policy.setup()
-        self.encoder: Encoder = module.policy.encoder(
-            self.sampling,
-            cache=frame_cache(self.frame_cache, self.frame_cache_gb),
-            max_prompt_tokens=self.max_prompt_tokens,
-            video_backend=self.video_backend,
-            decode_seconds=self.decode_seconds,
-        )
+        module: Any = self.attached_trainer.lightning_module
+        self.encoder = self.encoder_for(module.policy)
         self._round = None
         if stage != "fit":
             return
         self._check_trainer()
-        self.samples = self._open(self.records).where(tasks=self.tasks, answered=True)
+        self.samples = self.open_records(self.records).where(tasks=self.tasks, answered=True)
         if not self.samples:
             raise UserError(
                 f"{self.records}: no row with a reference answer has one of the tasks {', '.join(self.tasks)}"
@@ -171,27 +154,21 @@ class GRPOData(L.LightningDataModule):
                 "epoch (the default of ModelCheckpoint: no every_n_train_steps, no save_on_exception)"
             )
 
-    @property
-    def _trainer(self) -> Any:
-        if self.trainer is None:
-            raise RuntimeError("GRPOData needs a trainer")
-        return self.trainer
-
     def _current_round(self) -> int:
         # Not trainer.current_epoch: after a restart from an epoch's end, Lightning first asks for a loader
         # while that still names the finished epoch.
-        return self._trainer.fit_loop.epoch_progress.current.processed
+        return self.attached_trainer.fit_loop.epoch_progress.current.processed
 
     def _finished(self) -> bool:
         """Whether a finished run was started again: Lightning asks for a loader before it looks."""
-        trainer = self._trainer
+        trainer = self.attached_trainer
         epochs, steps = trainer.max_epochs, trainer.max_steps
         return (epochs not in (None, -1) and self._current_round() >= int(epochs or 0)) or (
             steps != -1 and trainer.global_step >= steps
         )
 
     def _check_trainer(self) -> None:
-        trainer = self._trainer
+        trainer = self.attached_trainer
         if trainer.reload_dataloaders_every_n_epochs != 1:
             raise UserError(
                 "trainer.reload_dataloaders_every_n_epochs must be 1 with GRPOData: an epoch is a round"
@@ -205,13 +182,13 @@ class GRPOData(L.LightningDataModule):
     def _open_replay(self) -> Records:
         if self.replay_records is None:
             raise UserError("model.replay_weight is above 0: set data.replay_records to the rows to replay")
-        samples = self._open(self.replay_records).where(answered=True)
+        samples = self.open_records(self.replay_records).where(answered=True)
         if not samples:
             raise UserError(f"{self.replay_records}: no row has a reference answer to replay")
         return samples
 
     def _play(self, index: int) -> RolloutLoader:
-        trainer = self._trainer
+        trainer = self.attached_trainer
         rank, world = trainer.global_rank, trainer.world_size
         pairs = pairs_of(self.samples)
         rows = choose_prompts(pairs, self.prompts_per_round, seed=self.seed, round_index=index)

@@ -29,7 +29,7 @@ def mrope_positions(
     run, Qwen3-VL one run a grid with a textual timestamp in front of each. Both follow the same rule.
 
     Args:
-        input_ids: Token ids, shape ``[P]``, video placeholders expanded.
+        input_ids: Token ids, shape ``[P]``, with all video tokens of the clip.
         video_token_id: Id of ``<|video_pad|>``.
         grid: ``(t, h, w)`` of the video in patches; None for a prompt without video.
         merge_size: Spatial merge of the vision tower (2).

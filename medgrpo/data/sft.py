@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medgrpo.data.batch import PolicyBatch
-from medgrpo.data.clip_frames import DECODE_SECONDS, frame_cache
+from medgrpo.data.clip_data import ClipDataModule
+from medgrpo.data.clip_frames import DECODE_SECONDS
 from medgrpo.data.encode import EncodedPrompt, Encoder
-from medgrpo.data.index import prepare_index
-from medgrpo.data.lazy_records import Records, answered_of, clips_of, open_records, pairs_of
+from medgrpo.data.lazy_records import answered_of, clips_of, pairs_of
 from medgrpo.data.mixture import row_weights
-from medgrpo.data.readers import check_backend
 from medgrpo.data.sampler import ClipBatchSampler
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -63,7 +61,7 @@ def answered_collate(encoder: Encoder) -> Callable[[Sequence[tuple[EncodedPrompt
     return collate_fn
 
 
-class SFTData(L.LightningDataModule):
+class SFTData(ClipDataModule):
     """Batches of clips with all that is asked about them.
 
     Args:
@@ -107,57 +105,35 @@ class SFTData(L.LightningDataModule):
         mixture_temperature: float = 1.0,
         mixture_weights: dict[str, float] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            (records, val_records),
+            sampling,
+            media_root=media_root,
+            media_prefixes=media_prefixes,
+            max_prompt_tokens=max_prompt_tokens,
+            video_backend=video_backend,
+            decode_seconds=decode_seconds,
+            frame_cache=frame_cache,
+            frame_cache_gb=frame_cache_gb,
+        )
         self.records = records
         self.val_records = val_records
-        self.sampling = sampling
-        self.media_root = media_root
-        self.media_prefixes = media_prefixes
         self.clips_per_batch = clips_per_batch
         self.rows_per_clip = rows_per_clip
         self.val_rows = val_rows
         self.num_workers = num_workers
-        self.max_prompt_tokens = max_prompt_tokens
-        self.video_backend = check_backend(video_backend)
-        self.decode_seconds = decode_seconds
-        self.frame_cache = frame_cache
-        self.frame_cache_gb = frame_cache_gb
         self.seed = seed
         self.mixture_temperature = mixture_temperature
         self.mixture_weights = mixture_weights
         self.skip = 0
 
-    @property
-    def _attached(self) -> L.Trainer:
-        """The trainer that calls the hooks."""
-        if self.trainer is None:
-            raise RuntimeError("SFTData is used by a Trainer")
-        return self.trainer
-
-    def prepare_data(self) -> None:
-        """Index large records once on each machine, not in every process."""
-        for records in (self.records, self.val_records):
-            if records is not None:
-                prepare_index(records)
-
-    def _open(self, records: str) -> Records:
-        return open_records(records, media_root=self.media_root, media_prefixes=self.media_prefixes)
-
     def setup(self, stage: str) -> None:
         """Open the records and make an encoder for the policy in training."""
-        policy: Any = self._attached.lightning_module.policy
-        policy.setup()
-        self.encoder: Encoder = policy.encoder(
-            self.sampling,
-            cache=frame_cache(self.frame_cache, self.frame_cache_gb),
-            max_prompt_tokens=self.max_prompt_tokens,
-            video_backend=self.video_backend,
-            decode_seconds=self.decode_seconds,
-        )
+        self.encoder = self.encoder_for(self.attached_trainer.lightning_module.policy)
         if stage == "fit":
-            self.train_samples = self._open(self.records)
+            self.train_samples = self.open_records(self.records)
         if self.val_records is not None:
-            samples = self._open(self.val_records)
+            samples = self.open_records(self.val_records)
             stride = max(1, -(-len(samples) // self.val_rows))
             self.val_samples = samples[::stride]
 
@@ -172,8 +148,8 @@ class SFTData(L.LightningDataModule):
             clips_per_batch=self.clips_per_batch,
             rows_per_clip=self.rows_per_clip,
             seed=self.seed,
-            rank=self._attached.global_rank,
-            world_size=self._attached.world_size,
+            rank=self.attached_trainer.global_rank,
+            world_size=self.attached_trainer.world_size,
             skip=self.skip,
             weights=weights,
         )
@@ -184,7 +160,7 @@ class SFTData(L.LightningDataModule):
         """Validation rows in order, strided over the ranks."""
         if self.val_records is None:
             return []
-        samples = self.val_samples[self._attached.global_rank :: self._attached.world_size]
+        samples = self.val_samples[self.attached_trainer.global_rank :: self.attached_trainer.world_size]
         return self._loader(samples, batch_size=self.clips_per_batch * self.rows_per_clip)
 
     def _loader(self, samples: Sequence[Sample], **options: Any) -> DataLoader[Any]:

@@ -163,7 +163,7 @@ class QwenVLPolicy(nn.Module):
 
     @property
     def banned_ids(self) -> list[int]:
-        """Ids that no answer may hold: a sampled vision placeholder would ask for missing features."""
+        """Ids that no answer may hold: a sampled vision token would ask for features that are not there."""
         config = self.qwen.config
         names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
         return sorted({getattr(config, name) for name in names})
