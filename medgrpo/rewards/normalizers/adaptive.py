@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from medgrpo.errors import UserError
-from medgrpo.rewards.normalizers.base import NormalisedValue, Normalizer, Observation
-from medgrpo.rewards.normalizers.logistic import logistic
+from medgrpo.rewards.normalizers.base import Observation
+from medgrpo.rewards.normalizers.logistic import LogisticNormalizer
 from medgrpo.rewards.statistics import MetricStatistics, Statistics, summarise
 from medgrpo.types import PairKey
 
 __all__ = ["AdaptiveLogisticNormalizer"]
 
 
-class AdaptiveLogisticNormalizer(Normalizer):
+class AdaptiveLogisticNormalizer(LogisticNormalizer):
     """``sigmoid(k (x - p50) / scale)`` with median, quartiles and scale over the last answers of a pair.
 
     Starts from the checkpoint's statistics. After each round the quantiles of the window pull the values in
@@ -46,8 +46,7 @@ class AdaptiveLogisticNormalizer(Normalizer):
         max_shift: float = 0.05,
         unknown: Literal["error", "pooled"] = "error",
     ) -> None:
-        if not (math.isfinite(k) and k > 0):
-            raise UserError(f"AdaptiveLogisticNormalizer: k must be positive, got {k}")
+        super().__init__(k)
         if not 2 <= min_samples <= window:
             raise UserError(
                 "AdaptiveLogisticNormalizer: needs 2 <= min_samples <= window, "
@@ -59,24 +58,12 @@ class AdaptiveLogisticNormalizer(Normalizer):
             )
         if unknown not in ("error", "pooled"):
             raise UserError(f"AdaptiveLogisticNormalizer: unknown must be error or pooled, got {unknown!r}")
-        self.k = k
         self.window = window
         self.min_samples = min_samples
         self.max_shift = max_shift
         self.unknown = unknown
         self._windows: dict[tuple[str, str, str], deque[float]] = {}
         self._current: dict[tuple[str, str, str], _Quartiles] = {}
-
-    def normalise(self, raw: float, pair: PairKey, metric: str) -> NormalisedValue:
-        """See :meth:`Normalizer.normalise`."""
-        now = self._quartiles(pair, metric)
-        value = logistic(self.k * (raw - now.p50) / now.scale)
-        return NormalisedValue(value, self.name, now.p25, now.p50, now.p75, self.k)
-
-    def floor(self, pair: PairKey, metric: str, low: float) -> float:
-        """0, the limit of the logistic."""
-        del pair, metric, low
-        return 0.0
 
     def observe(self, observations: Sequence[Observation]) -> None:
         """See :meth:`Normalizer.observe`; sorted first, so that the order of ranks changes nothing."""
@@ -102,7 +89,8 @@ class AdaptiveLogisticNormalizer(Normalizer):
         }
         self._current = {(d, t, m): _Quartiles(*numbers) for d, t, m, *numbers in state.get("current", [])}
 
-    def _quartiles(self, pair: PairKey, metric: str) -> _Quartiles:
+    def quartiles(self, pair: PairKey, metric: str) -> _Quartiles:
+        """Those in use now; see :meth:`LogisticNormalizer.quartiles`."""
         key = (*pair, metric)
         if key not in self._current:
             entry = self._start(pair, metric)
@@ -120,7 +108,7 @@ class AdaptiveLogisticNormalizer(Normalizer):
             return _pooled(self._statistics, metric, pair)
 
     def _follow(self, key: tuple[str, str, str]) -> None:
-        now = self._quartiles((key[0], key[1]), key[2])
+        now = self.quartiles((key[0], key[1]), key[2])
         values = self._windows[key]
         if len(values) < self.min_samples:
             return

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.normalizers.base import NormalisedValue, Normalizer
 from medgrpo.types import PairKey
 
-__all__ = ["LogisticNormalizer", "logistic"]
+__all__ = ["LogisticNormalizer", "Quartiles", "logistic"]
 
 _LIMIT = 30.0  # past this, a double cannot tell the result from 0 or 1 in a mix
+
+
+class Quartiles(Protocol):
+    """Where a logistic is centred, and how steep it is."""
+
+    @property
+    def p25(self) -> float:
+        """First quartile."""
+
+    @property
+    def p50(self) -> float:
+        """Median."""
+
+    @property
+    def p75(self) -> float:
+        """Third quartile."""
+
+    @property
+    def scale(self) -> float:
+        """What a difference from the median is divided by."""
 
 
 class LogisticNormalizer(Normalizer):
@@ -28,14 +48,22 @@ class LogisticNormalizer(Normalizer):
 
     def __init__(self, k: float = 3.0) -> None:
         if not (math.isfinite(k) and k > 0):
-            raise UserError(f"LogisticNormalizer: k must be positive, got {k}")
+            raise UserError(f"{type(self).__name__}: k must be positive, got {k}")
         self.k = k
 
     def normalise(self, raw: float, pair: PairKey, metric: str) -> NormalisedValue:
         """See :meth:`Normalizer.normalise`."""
-        entry = self._entry(pair, metric)
-        value = logistic(self.k * (raw - entry.p50) / entry.scale)
-        return NormalisedValue(value, self.name, entry.p25, entry.p50, entry.p75, self.k)
+        now = self.quartiles(pair, metric)
+        value = logistic(self.k * (raw - now.p50) / now.scale)
+        return NormalisedValue(value, self.name, now.p25, now.p50, now.p75, self.k)
+
+    def quartiles(self, pair: PairKey, metric: str) -> Quartiles:
+        """What a pair's metric is normalised by: here the checkpoint's, for good.
+
+        Raises:
+            UserError: If the statistics do not hold the pair or the metric.
+        """
+        return self._entry(pair, metric)
 
     def floor(self, pair: PairKey, metric: str, low: float) -> float:
         """0, the limit of the logistic."""
