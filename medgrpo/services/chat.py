@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -139,30 +139,22 @@ class ChatClient:
         if keys is not None and len(keys) != len(prompts):
             raise ValueError(f"{len(prompts)} questions but {len(keys)} keys")
         if self.cache is None or keys is None:
-            return self._ask(list(prompts), None, readable, reask, reasks, progress)
+            return self._ask(_Work(list(prompts), None, readable, reask, reasks), progress)
         # What was kept by a reader with other demands may be unreadable to this one.
         kept = {key: reply for key, reply in self.cache.get(keys).items() if readable(reply.text)}
         missing = {key: i for i, key in enumerate(keys) if key not in kept}
         asked = [prompts[i] for i in missing.values()]
-        fresh = self._ask(asked, list(missing), readable, reask, reasks, progress)
+        fresh = self._ask(_Work(asked, list(missing), readable, reask, reasks), progress)
         kept.update(zip(missing, fresh, strict=True))
         return [kept[key] for key in keys]
 
-    def _ask(
-        self,
-        prompts: list[str],
-        keys: list[str] | None,
-        readable: Callable[[str], bool],
-        reask: str,
-        reasks: int,
-        progress: str,
-    ) -> list[ChatReply]:
+    def _ask(self, work: _Work, progress: str) -> list[ChatReply]:
         """Ask all, and keep what is good under its key as it comes."""
-        if not prompts:
+        count = len(work.prompts)
+        if not count:
             return []
-        bar = tqdm(total=len(prompts), desc=progress, disable=len(prompts) < _MANY, unit="call", leave=False)
-        with bar:
-            work = _Work(prompts, keys, readable, reask, reasks, bar)
+        work.bar = tqdm(total=count, desc=progress, disable=count < _MANY, unit="call", leave=False)
+        with work.bar:
             try:
                 asyncio.get_running_loop()
             except RuntimeError:
@@ -252,25 +244,19 @@ class ChatClient:
         return (line.replace(key, "***") if self.api_key_env else line)[:240]
 
 
+@dataclass
 class _Work:
     """The questions of one call and what has come back for them."""
 
-    def __init__(
-        self,
-        prompts: list[str],
-        keys: list[str] | None,
-        readable: Callable[[str], bool],
-        reask: str,
-        reasks: int,
-        bar: Any,
-    ) -> None:
-        self.prompts = prompts
-        self.keys = keys
-        self.readable = readable
-        self.reask = reask
-        self.reasks = reasks
-        self.bar = bar
-        self.queue: Iterator[int] = iter(range(len(prompts)))
+    prompts: list[str]
+    keys: list[str] | None
+    readable: Callable[[str], bool]
+    reask: str
+    reasks: int
+    bar: Any = None
+
+    def __post_init__(self) -> None:
+        self.queue: Iterator[int] = iter(range(len(self.prompts)))
         self.replies: dict[int, ChatReply] = {}
         self.out_of_reach = 0  # failures to reach the server, one after the other
         self.last_detail = ""
