@@ -19,7 +19,6 @@ from lightning.pytorch.callbacks import Callback
 from medgrpo.errors import UserError
 from medgrpo.modules.objectives import Objective, policy_loss
 from medgrpo.modules.overlong import SoftOverlong
-from medgrpo.rewards import CompositeReward, IdentityNormalizer
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import read_rollouts
 from tests.modules import grpo_scene as scenes
@@ -253,57 +252,6 @@ def test_one_step_a_round_needs_no_second_forward(scene: Path, tmp_path: Path) -
     assert trainer.callback_metrics["train/ratio"] == 1
     assert trainer.callback_metrics["train/logp_diff"] < 1e-4
     assert "train/logp_diff_max" not in trainer.callback_metrics
-
-
-def test_a_failed_reward_takes_its_group_out(scene: Path, tmp_path: Path) -> None:
-    options = {"reward": scenes.make_reward(scenes.BrokenReward)}
-    trainer, module, data = scenes.make_run(scene, tmp_path, module=options)
-    trainer.fit(module, data)
-    rows = read_rollouts(tmp_path, "t").to_pylist()
-    out = [row for row in rows if row["skip_reason"] == "failed_reward"]
-    assert {(row["step"], row["group_id"][-4:]) for row in out} == {(0, "0000"), (1, "0000")}
-    assert len(out) == 2 * 4
-    assert not any(row["kept"] or row["advantage"] for row in out)
-    assert sum(math.isnan(row["reward"]) for row in out) == 2
-    assert trainer.callback_metrics["train/kept_share"] == 0.75
-    assert all(torch.isfinite(value).all() for value in scenes.weights(module).values())
-
-
-def test_all_rewards_failed_leaves_the_policy_alone(scene: Path, tmp_path: Path) -> None:
-    class Dead(scenes.VowelReward):
-        def score(self, samples: Any, texts: Any, parsed: Any) -> Any:
-            return [scenes.RawScore(math.nan, status="http") for _ in texts]
-
-    options = {"reward": scenes.make_reward(Dead), "optimizer": _sgd()}
-    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module=options)
-    module.configure_model()
-    before = scenes.weights(module)
-    trainer.fit(module, data)
-    assert trainer.global_step == 4
-    assert _same_weights(before, scenes.weights(module))
-
-
-def test_a_failed_component_is_left_out_for_its_whole_group(scene: Path, tmp_path: Path) -> None:
-    weights = dict.fromkeys(TASKS, 0.5)
-    reward = CompositeReward(
-        {"vowels": scenes.VowelReward(weights), "judge": scenes.BrokenReward(weights)}, IdentityNormalizer()
-    )
-    options = {"reward": reward, "on_failed_reward": "leave_out"}
-    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module=options)
-    trainer.fit(module, data)
-    rows = read_rollouts(tmp_path, "t").to_pylist()
-    assert all(row["kept"] for row in rows)
-    for row in rows:
-        shares = {part["name"]: part["weight"] for part in row["components"]}
-        hurt = row["group_id"].endswith("0000")
-        assert shares == ({"vowels": 1.0, "judge": 0.0} if hurt else {"vowels": 0.5, "judge": 0.5})
-
-
-def test_a_failed_component_stops_the_run_if_asked(scene: Path, tmp_path: Path) -> None:
-    options = {"reward": scenes.make_reward(scenes.BrokenReward), "on_failed_reward": "stop"}
-    trainer, module, data = scenes.make_run(scene, tmp_path, module=options)
-    with pytest.raises(UserError, match=r"vowels \(timeout\)"):
-        trainer.fit(module, data)
 
 
 def test_replays_rows_against_forgetting(scene: Path, tmp_path: Path) -> None:
