@@ -19,6 +19,7 @@ from medgrpo.data.clip_frames import DECODE_SECONDS, ClipFrames
 from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.positions import mrope_positions
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
+from medgrpo.data.video_text import expand_video, grid_times, timed_grids
 from medgrpo.errors import UserError
 from medgrpo.types import Clip, Region, Sample
 
@@ -37,12 +38,14 @@ class EncodedClip:
         grid: Patches by (time, height, width).
         fps: Effective sampling rate, frames a second.
         times: Seconds from the start of the clip of each frame, as the model is told.
+        true_times: Seconds at which the frames were.
     """
 
     frames: torch.Tensor
     grid: tuple[int, int, int]
     fps: float
     times: tuple[float, ...]
+    true_times: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +74,9 @@ class Encoder:
 
     Args:
         processor: A Qwen2.5-VL or Qwen3-VL processor.
-        sampling: Decides which frames are seen and at which size.
+        sampling: Decides which frames are seen, at which size, and how their times are told.
         tokens_per_second: Temporal positions a second (``vision_config.tokens_per_second``) of Qwen2.5-VL;
-            None for models that are told times as text.
+            None for Qwen3-VL, which is told times as text.
         cache: Keeps resized frames between epochs.
         video_backend: Decoder of video files.
         decode_seconds: Most time that it may take for a clip; None is no limit.
@@ -157,7 +160,8 @@ class Encoder:
                 plan.width // video_processor.patch_size,
             ),
             fps=plan.fps_effective,
-            times=tuple(float(t) for t in plan.times),
+            times=tuple(plan.times.tolist()),
+            true_times=tuple(plan.true_times.tolist()),
         )
 
     def answer(self, text: str) -> list[int]:
@@ -206,21 +210,13 @@ class Encoder:
         return {"total_num_frames": n, "fps": clip.fps, "frames_indices": list(range(n))}
 
     def _expand(self, text: str, clip: EncodedClip) -> str:
-        """Put as many video tokens as the clip has where the template put one, the processor's own way."""
-        from transformers.video_utils import VideoMetadata
-
-        inputs = {
-            "video_grid_thw": torch.tensor([clip.grid]),
-            "video_metadata": [VideoMetadata(**self.virtual_video(clip))],
-        }
-        replacement = self.processor.replace_video_token(inputs, 0)
-        template = self.processor.video_token
-        start, end = "<|vision_start|>", "<|vision_end|>"
-        if self.tokens_per_second is None and f"{start}{template}{end}" in text:
-            # Qwen3-VL writes its own markers round every grid. vLLM replaces the outer pair with them, as the
-            # released checkpoints were trained; transformers 5.19 leaves it standing.
-            template = f"{start}{template}{end}"
-        return text.replace(template, replacement, 1)
+        """Put the clip's video tokens, and its timestamps where they are text, into a prompt."""
+        if self.tokens_per_second is None or self.sampling.timestamps == "regular":
+            return expand_video(self.processor, text, clip.grid, self.virtual_video(clip))
+        video_processor = self.processor.video_processor
+        tokens = clip.grid[1] * clip.grid[2] // video_processor.merge_size**2
+        times = grid_times(clip.times, video_processor.temporal_patch_size)
+        return timed_grids(text, self.processor.video_token, tokens, times)
 
     def _clip(self, sample: Sample) -> EncodedClip:
         key = (sample.clip, sample.region)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,7 +188,11 @@ class QwenVLPolicy(nn.Module):
                 f"sampling.factor is {sampling.factor}, but {self.family} at {self.path} needs {factor} "
                 f"(patch {vision.patch_size} x merge {vision.spatial_merge_size})"
             )
-        tokens_per_second = float(vision.tokens_per_second) if self.family == "qwen2_5_vl" else None
+        tokens_per_second = None
+        if self.family == "qwen2_5_vl":
+            tokens_per_second = float(vision.tokens_per_second)
+        else:  # it reads timestamps, so it is told the true ones
+            sampling = replace(sampling, timestamps="text")
         return Encoder(self.processor, sampling, tokens_per_second=tokens_per_second, cache=cache, **options)
 
     def vision(self, batch: PolicyBatch) -> dict[str, Any]:

@@ -232,7 +232,8 @@ def make_rollouts(
             index=index,
             prompt_text=prompt.text,
             prompt_ids=tuple(int(token) for token in prompt.ids),
-            times=tuple(prompt.clip.times),
+            times=prompt.clip.true_times,
+            told_times=prompt.clip.times,
             completion=completions[group][index],
             reward=rewards[group][index],
             group_mean=float(advantages.means[group]),
@@ -300,7 +301,7 @@ def summarise_round(
         seconds: Spent in each part; the slowest rank counts.
         logp_differences: Absolute differences between trainer and engine, one a token; None if not known yet.
     """
-    light = [replace(rollout, prompt_ids=(), times=()) for rollout in rollouts]
+    light = [replace(rollout, prompt_ids=(), times=(), told_times=()) for rollout in rollouts]
     differences = None if logp_differences is None else _moments(logp_differences)
     ranks = gather_objects((light, entropies, dict(seconds), differences))
     every = [rollout for part, *_ in ranks for rollout in part]
