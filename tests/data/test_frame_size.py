@@ -16,9 +16,7 @@ SIDES = st.integers(20, 3000)
 
 
 def fit(height: int, width: int, low: int = 8, high: int = 48, tolerance: float = 0.02) -> FrameLayout:
-    return fit_frame(
-        height, width, factor=28, min_tokens=low, max_tokens=high, aspect_tolerance=tolerance
-    )
+    return fit_frame(height, width, factor=28, min_tokens=low, max_tokens=high, aspect_tolerance=tolerance)
 
 
 @pytest.mark.parametrize(
