@@ -17,6 +17,7 @@ import torch
 from medgrpo.data.batch import PolicyBatch, collate
 from medgrpo.data.clip_frames import DECODE_SECONDS, ClipFrames
 from medgrpo.data.frame_cache import FrameCache
+from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, pack_groups
 from medgrpo.data.positions import mrope_positions
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
 from medgrpo.data.video_text import expand_video, grid_times, timed_grids
@@ -81,6 +82,7 @@ class Encoder:
         video_backend: Decoder of video files.
         decode_seconds: Most time that it may take for a clip; None is no limit.
         max_prompt_tokens: Longest prompt accepted, video tokens included.
+        group_layout: How the answers of a group are laid out for a forward, see :meth:`collate_groups`.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Encoder:
         video_backend: str = "pyav",
         decode_seconds: float | None = DECODE_SECONDS,
         max_prompt_tokens: int = 32768,
+        group_layout: GroupLayout = "packed",
     ) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -100,6 +103,7 @@ class Encoder:
         self.tokens_per_second = tokens_per_second
         self.frames = ClipFrames(sampling, cache, video_backend, decode_seconds)
         self.max_prompt_tokens = max_prompt_tokens
+        self.group_layout = group_layout
         self.pad_token_id: int = self.tokenizer.pad_token_id
         self.eos_token_id: int = self.tokenizer.eos_token_id
         self._clips: OrderedDict[tuple[Clip, Region | None], EncodedClip] = OrderedDict()
@@ -181,6 +185,20 @@ class Encoder:
     ) -> PolicyBatch:
         """Stack prompts, with or without answers, into tensors; see :func:`medgrpo.data.batch.collate`."""
         return collate(self, prompts, answers, pad=pad)
+
+    def collate_groups(
+        self, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[Sequence[int]]]
+    ) -> AnswerBatch:
+        """Groups of answers for one forward: packed behind one prompt each, or as a row an answer.
+
+        Args:
+            prompts: One a group.
+            answers: Token ids of each answer of each group, end token included.
+        """
+        if self.group_layout == "packed":
+            return pack_groups(self, prompts, answers)
+        rows = [prompt for prompt, group in zip(prompts, answers, strict=True) for _ in group]
+        return self.collate(rows, [answer for group in answers for answer in group])
 
     def patches(self, clips: Sequence[EncodedClip]) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised patches of clips and their grids.

@@ -92,10 +92,8 @@ def answer_logps(
         for start in range(0, len(prompts), groups_per_batch):
             chosen = slice(start, start + groups_per_batch)
             groups = completions[chosen]
-            batch = encoder.collate(
-                [p for p, group in zip(prompts[chosen], groups, strict=True) for _ in group],
-                [completion.token_ids for group in groups for completion in group],
-            ).to(policy.device)
+            answers = [[completion.token_ids for completion in group] for group in groups]
+            batch = encoder.collate_groups(prompts[chosen], answers).to(policy.device)
             logps, entropy = policy.logps_and_entropy(batch, temperature)
             masks = batch.completion_mask
             rows = iter(
