@@ -242,7 +242,8 @@ class QwenVLPolicy(nn.Module):
             temperature: Of the sampling distribution.
         """
         logits = self.qwen.lm_head(hidden).float() / temperature
-        return logits.index_fill(-1, torch.tensor(self.banned_ids, device=logits.device), float("-inf"))
+        banned = torch.tensor(self.banned_ids, dtype=torch.int64, device=logits.device)
+        return logits.index_fill(-1, banned, float("-inf"))
 
     def logps(self, batch: AnswerBatch, temperature: float = 1.0) -> torch.Tensor:
         """Log-probability of each answer token, ``[B, L]``, 0 outside the answers; differentiable."""
