@@ -205,6 +205,14 @@ class Encoder:
         n = len(clip.frames)
         return {"total_num_frames": n, "fps": clip.fps, "frames_indices": list(range(n))}
 
+    def slot(self, text: str) -> str:
+        """The part of a prompt's text whose place the tokens of the clip take."""
+        token = self.processor.video_token
+        framed = f"<|vision_start|>{token}<|vision_end|>"
+        # Qwen3-VL writes its own markers round every grid. They replace the outer pair, as the released
+        # checkpoints were trained; transformers 5.10 and later, and vLLM with them, leave it standing.
+        return framed if self.tokens_per_second is None and framed in text else token
+
     def _expand(self, text: str, clip: EncodedClip) -> str:
         """Put as many video tokens as the clip has where the template put one, the processor's own way."""
         from transformers.video_utils import VideoMetadata
@@ -213,14 +221,7 @@ class Encoder:
             "video_grid_thw": torch.tensor([clip.grid]),
             "video_metadata": [VideoMetadata(**self.virtual_video(clip))],
         }
-        replacement = self.processor.replace_video_token(inputs, 0)
-        template = self.processor.video_token
-        start, end = "<|vision_start|>", "<|vision_end|>"
-        if self.tokens_per_second is None and f"{start}{template}{end}" in text:
-            # Qwen3-VL writes its own markers round every grid. vLLM replaces the outer pair with them, as the
-            # released checkpoints were trained; transformers 5.19 leaves it standing.
-            template = f"{start}{template}{end}"
-        return text.replace(template, replacement, 1)
+        return text.replace(self.slot(text), self.processor.replace_video_token(inputs, 0), 1)
 
     def _clip(self, sample: Sample) -> EncodedClip:
         key = (sample.clip, sample.region)
