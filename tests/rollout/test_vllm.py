@@ -6,6 +6,7 @@ One engine a family serves all tests of this file: starting one is slow.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,36 +16,50 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoProcessor
 
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
-from medgrpo.modules.tiny import Family, build_processor, build_tokenizer, tiny_sampling
+from medgrpo.modules.tiny import Family, tiny_sampling
 from medgrpo.rollout import VLLMEngine
 from medgrpo.rollout.handover import PromptView, clip_videos, differences, hand_over
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.types import Clip, Completion, Sample
 from tests.data.encoding import encode
 from tests.modules.grpo_scene import make_run, make_scene
-from tests.tiny_models import FAMILIES, TEXTS, frame_list_sample, tiny_directory, tiny_policy
+from tests.tiny_models import FAMILIES, frame_list_sample, tiny_directory, tiny_policy
 
 RATES = (0.2, 0.5, 1.0, 3.0)
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def engine(request: pytest.FixtureRequest) -> Iterator[VLLMEngine]:
-    """An engine bound to a tiny policy whose videos are normalised with other numbers than its images."""
+@pytest.fixture(scope="module")
+def uncompiled() -> Iterator[None]:
+    """Compiling one small function of vLLM's sampler takes longer than all of these tests."""
     import torch._dynamo
 
+    with torch._dynamo.config.patch(disable=True):
+        yield
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, uncompiled: None
+) -> Iterator[VLLMEngine]:
+    """An engine bound to a tiny policy whose videos are normalised with other numbers than its images."""
     family: Family = request.param
-    policy = QwenVLPolicy(str(other_normalisation(family)), lora=LoRA(rank=4))
+    folder = tmp_path_factory.mktemp("model") / family
+    shutil.copytree(tiny_directory(family), folder)
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.video_processor.image_mean = [0.4, 0.45, 0.5]
+    processor.video_processor.image_std = [0.6, 0.5, 0.4]
+    processor.save_pretrained(folder)
+    policy = QwenVLPolicy(str(folder), lora=LoRA(rank=4))
     policy.setup()
     engine = VLLMEngine(max_model_len=1024, max_num_seqs=32, kv_cache_gb=0.1, enforce_eager=True)
     engine.bind(policy, policy.encoder(tiny_sampling(family)))
-    # vLLM compiles one small function of its sampler, which takes longer than all of these tests.
-    with torch._dynamo.config.patch(disable=True):
-        yield engine
+    yield engine
     engine._llm = None
     leave_process_group()
 
@@ -55,15 +70,6 @@ def leave_process_group() -> None:
 
     cleanup_dist_env_and_memory()
     assert not torch.distributed.is_initialized()
-
-
-def other_normalisation(family: Family) -> Path:
-    folder = tiny_directory(family)
-    processor = build_processor(build_tokenizer(TEXTS * 3, 320), family)
-    processor.video_processor.image_mean = [0.4, 0.45, 0.5]
-    processor.video_processor.image_std = [0.6, 0.5, 0.4]
-    processor.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -291,8 +297,10 @@ def test_a_model_that_vllm_cannot_serve_is_a_users_mistake(film: Path) -> None:
 
 
 @pytest.mark.vllm
-def test_rounds_of_grpo_are_played_with_the_weights_of_the_moment(tmp_path: Path) -> None:
-    engine = VLLMEngine(max_model_len=512, max_num_seqs=16, kv_cache_gb=0.1, enforce_eager=True)
+def test_rounds_of_grpo_are_played_with_the_weights_of_the_moment(tmp_path: Path, uncompiled: None) -> None:
+    # vLLM's kernels for the CPU want wider heads than the scene's own model has.
+    shutil.copytree(tiny_directory("qwen2_5_vl"), tmp_path / "model")
+    engine = VLLMEngine(max_model_len=1024, max_num_seqs=16, kv_cache_gb=0.1, enforce_eager=True)
     trainer, module, data = make_run(make_scene(tmp_path), tmp_path, module={"engine": engine})
     differences: list[float] = []
     play = module.play
