@@ -20,14 +20,11 @@ from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, pack_groups
 from medgrpo.data.positions import mrope_positions
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
-from medgrpo.data.video_text import expand_video, grid_times, timed_grids
+from medgrpo.data.video_text import ClipForm, ClipText
 from medgrpo.errors import UserError
 from medgrpo.types import Clip, Region, Sample
 
 __all__ = ["EncodedClip", "EncodedPrompt", "Encoder"]
-
-VIRTUAL_CLOCK = 1000
-"""Ticks a second in which Qwen3-VL is told each frame's time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +98,8 @@ class Encoder:
         self.tokenizer = processor.tokenizer
         self.sampling = sampling
         self.tokens_per_second = tokens_per_second
+        form: ClipForm = "written" if sampling.timestamps == "text" else "run"
+        self.clip_text = ClipText(processor, "stamped" if tokens_per_second is None else form)
         self.frames = ClipFrames(sampling, cache, video_backend, decode_seconds)
         self.max_prompt_tokens = max_prompt_tokens
         self.group_layout = group_layout
@@ -136,7 +135,7 @@ class Encoder:
             tokenize=False,
             add_generation_prompt=True,
         )
-        ids = np.asarray(self.tokenizer(self._expand(text, clip))["input_ids"], dtype=np.int64)
+        ids = np.asarray(self.tokenizer(self.clip_text.full(text, clip))["input_ids"], dtype=np.int64)
         if len(ids) > self.max_prompt_tokens:
             raise UserError(
                 f"row {sample.row} ({sample.id}): the prompt has {len(ids)} tokens, more than "
@@ -214,27 +213,6 @@ class Encoder:
             return_tensors="pt",
         )
         return out["pixel_values_videos"], out["video_grid_thw"]
-
-    def virtual_video(self, clip: EncodedClip) -> dict[str, Any]:
-        """The metadata under which the processor, or an engine, is handed the frames."""
-        if self.tokens_per_second is None:
-            indices = [round(t * VIRTUAL_CLOCK) for t in clip.times]
-            return {
-                "total_num_frames": indices[-1] + 1,
-                "fps": float(VIRTUAL_CLOCK),
-                "frames_indices": indices,
-            }
-        n = len(clip.frames)
-        return {"total_num_frames": n, "fps": clip.fps, "frames_indices": list(range(n))}
-
-    def _expand(self, text: str, clip: EncodedClip) -> str:
-        """Put the clip's video tokens, and its timestamps where they are text, into a prompt."""
-        if self.tokens_per_second is None or self.sampling.timestamps == "regular":
-            return expand_video(self.processor, text, clip.grid, self.virtual_video(clip))
-        video_processor = self.processor.video_processor
-        tokens = clip.grid[1] * clip.grid[2] // video_processor.merge_size**2
-        times = grid_times(clip.times, video_processor.temporal_patch_size)
-        return timed_grids(text, self.processor.video_token, tokens, times)
 
     def _clip(self, sample: Sample) -> EncodedClip:
         key = (sample.clip, sample.region)

@@ -1,60 +1,112 @@
 """A clip in the text of a prompt: its video tokens and, for models that read them, its timestamps.
 
-Qwen3-VL writes ``<12.5 seconds>`` in front of every grid, each between markers of its own. Qwen2.5-VL was
-trained with all grids in one run, whose spacing in time its positions tell; with textual timestamps it gets
-the form of Qwen3-VL, so that ragged frame lists keep their true times.
+Qwen2.5-VL was trained with all grids of a video in one run of tokens, whose spacing in time its positions
+tell. Qwen3-VL writes ``<12.5 seconds>`` in front of every grid, each between markers of its own. With written
+timestamps Qwen2.5-VL gets that form too, so that ragged frame lists keep their true times; to its processor,
+and to an engine, every grid is then a video of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-__all__ = ["expand_video", "grid_times", "timed_grids"]
+if TYPE_CHECKING:
+    from medgrpo.data.encode import EncodedClip
+
+__all__ = ["ClipForm", "ClipText", "grid_times"]
+
+ClipForm = Literal["run", "stamped", "written"]
+"""``run``: all grids in one run. ``stamped``: the processor (Qwen3-VL's) writes a timestamp in front of each.
+``written``: we do, for a processor that does not (Qwen2.5-VL's)."""
 
 START, END = "<|vision_start|>", "<|vision_end|>"
 
+VIRTUAL_CLOCK = 1000
+"""Ticks a second in which Qwen3-VL's processor is told each frame's time."""
 
-def expand_video(processor: Any, text: str, grid: tuple[int, int, int], metadata: Mapping[str, Any]) -> str:
-    """Put as many video tokens as a clip has where the template put one, the processor's own way.
+Video = tuple[torch.Tensor, dict[str, Any]]
+"""Frames, uint8 ``[T, 3, H, W]``, and the metadata under which a processor is handed them."""
 
-    Args:
+
+@dataclass(frozen=True)
+class ClipText:
+    """How clips stand in the text of prompts.
+
+    Attributes:
         processor: A Qwen2.5-VL or Qwen3-VL processor.
-        text: A prompt with one video token.
-        grid: Patches of the clip by (time, height, width).
-        metadata: Under which the processor is handed the frames.
+        form: See :data:`ClipForm`.
     """
-    from transformers.video_utils import VideoMetadata
 
-    inputs = {
-        "video_grid_thw": torch.tensor([grid]),
-        "video_metadata": [VideoMetadata(**metadata)],
-    }
-    replacement = processor.replace_video_token(inputs, 0)
-    # Qwen3-VL writes its own markers round every grid. vLLM replaces the outer pair with them, as the
-    # released checkpoints were trained; transformers 5.19 leaves it standing.
-    marked = f"{START}{processor.video_token}{END}"
-    template = marked if START in replacement and marked in text else processor.video_token
-    return text.replace(template, replacement, 1)
+    processor: Any
+    form: ClipForm
 
+    def videos(self, clip: EncodedClip) -> list[Video]:
+        """The videos that a clip is to a processor or an engine, one for each token of :meth:`short`."""
+        if self.form != "written":
+            return [(clip.frames, self._metadata(clip.fps, clip.times))]
+        size = self.processor.video_processor.temporal_patch_size
+        starts = range(0, len(clip.frames), size)
+        return [(clip.frames[k : k + size], self._metadata(clip.fps, clip.times[:size])) for k in starts]
 
-def timed_grids(text: str, video_token: str, tokens: int, times: Sequence[float]) -> str:
-    """Put every grid of a clip between markers of its own with its time in front, as Qwen3-VL does.
+    def grids(self, clip: EncodedClip) -> list[tuple[int, int, int]]:
+        """Patches by (time, height, width) of each of :meth:`videos`."""
+        return [clip.grid] if self.form != "written" else [(1, *clip.grid[1:])] * clip.grid[0]
 
-    Args:
-        text: A prompt with one video token between markers.
-        video_token: Its text.
-        tokens: Video tokens of a grid.
-        times: Seconds of each grid.
-    """
-    grids = "".join(f"<{time:.1f} seconds>{START}{video_token * tokens}{END}" for time in times)
-    return text.replace(f"{START}{video_token}{END}", grids, 1)
+    def short(self, text: str, clip: EncodedClip) -> str:
+        """A prompt with one video token for each of :meth:`videos`.
+
+        Args:
+            text: A prompt with one video token for the clip, after the chat template.
+            clip: The clip.
+        """
+        if self.form == "written":
+            return self._written(text, clip, 1)
+        return text.replace(self._slot(text), self.processor.video_token, 1)
+
+    def full(self, text: str, clip: EncodedClip) -> str:
+        """A prompt with all video tokens of a clip.
+
+        Args:
+            text: A prompt with one video token for the clip, after the chat template.
+            clip: The clip.
+        """
+        if self.form == "written":
+            merge = self.processor.video_processor.merge_size
+            return self._written(text, clip, clip.grid[1] * clip.grid[2] // merge**2)
+        from transformers.video_utils import VideoMetadata
+
+        ((_, metadata),) = self.videos(clip)
+        inputs = {"video_grid_thw": torch.tensor([clip.grid]), "video_metadata": [VideoMetadata(**metadata)]}
+        return text.replace(self._slot(text), self.processor.replace_video_token(inputs, 0), 1)
+
+    def _written(self, text: str, clip: EncodedClip, tokens: int) -> str:
+        size = self.processor.video_processor.temporal_patch_size
+        run = f"{START}{self.processor.video_token * tokens}{END}"
+        grids = "".join(f"<{time:.1f} seconds>{run}" for time in grid_times(clip.times, size))
+        return text.replace(f"{START}{self.processor.video_token}{END}", grids, 1)
+
+    def _slot(self, text: str) -> str:
+        """The part of a prompt whose place the tokens of a clip take."""
+        token: str = self.processor.video_token
+        framed = f"{START}{token}{END}"
+        # Qwen3-VL writes its own markers round every grid. They replace the outer pair, as the released
+        # checkpoints were trained; transformers 5.10 and later, and vLLM with them, leave it standing.
+        return framed if self.form == "stamped" and framed in text else token
+
+    def _metadata(self, fps: float, times: Sequence[float]) -> dict[str, Any]:
+        if self.form != "stamped":
+            count = len(times)
+            return {"total_num_frames": count, "fps": fps, "frames_indices": list(range(count))}
+        ticks = [round(time * VIRTUAL_CLOCK) for time in times]
+        return {"total_num_frames": ticks[-1] + 1, "fps": float(VIRTUAL_CLOCK), "frames_indices": ticks}
 
 
 def grid_times(times: Sequence[float], frames_per_grid: int) -> list[float]:
-    """The mean time of the frames of each grid, as Qwen3-VL's processor takes it."""
-    first_last = np.asarray(times, dtype=np.float64).reshape(-1, frames_per_grid)[:, [0, -1]]
-    return [float(time) for time in first_last.mean(axis=1)]
+    """The mean time of the first and the last frame of each grid, as Qwen3-VL's processor takes it."""
+    ends = np.asarray(times, dtype=np.float64).reshape(-1, frames_per_grid)[:, [0, -1]]
+    return [float(time) for time in ends.mean(axis=1)]

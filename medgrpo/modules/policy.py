@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -281,6 +282,18 @@ class QwenVLPolicy(nn.Module):
             out = out.masked_scatter(batch.completion_mask, torch.cat(logps))
             entropy = entropy.masked_scatter(batch.completion_mask, torch.cat(entropies))
         return out, entropy
+
+    @torch.no_grad()
+    def merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each weight under its name in a checkpoint, adapters folded in, without a copy of the model."""
+        for name, weight in self.qwen.state_dict().items():
+            if ".lora_" in name:
+                continue
+            layer, adapted, _ = name.partition(".base_layer.weight")
+            if adapted:
+                module = self.qwen.get_submodule(layer)
+                weight = weight + module.get_delta_weight(module.active_adapters[0]).to(weight.dtype)
+            yield name.replace(".base_layer.", "."), weight
 
     def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
         """Write a Hugging Face directory.

@@ -50,7 +50,7 @@ def test_prompt_ids_are_those_of_the_processor(family: Family, fps: float, tmp_p
     theirs = encoder.processor(
         text=[text],
         videos=[prompt.clip.frames],
-        video_metadata=[encoder.virtual_video(prompt.clip)],
+        video_metadata=[metadata for _, metadata in encoder.clip_text.videos(prompt.clip)],
         do_sample_frames=False,
         do_resize=False,
         return_tensors="pt",
