@@ -2,7 +2,7 @@
 
 Another kernel, another precision or merged adapters make the engine's distribution differ a little from the
 one in training. Answers are then weighed by ``rho = p_trainer / p_engine``, bounded: the variance of a
-product over hundreds of tokens is too large to be of use (truncated importance sampling; formulas as in TRL 1.16).
+product over hundreds of tokens is too large to be of use. Formulas as in TRL 1.16.
 """
 
 from __future__ import annotations
