@@ -2,10 +2,10 @@
 
 Generates videos of 854x480 and 1920x1080 with a keyframe every 12 and every 250 frames, then reads 0.1 frames
 a second over ten minutes, 1 over two minutes and 3 over thirty seconds from inside, resized while decoding.
-Every decoder uses one thread and a process of its own; the runs of a cell are interleaved. Cells that take
-minutes are repeated three times instead of five. OpenCV and ffmpeg, where they take over twice as
-long as ours in their first run, are not run again: the number is that of one run, or, where that was stopped,
-a lower bound.
+Every decoder uses one thread and a process of its own; the five runs of a cell are interleaved. Times are
+medians, peaks of memory the highest of all runs. OpenCV and ffmpeg, where they take over twice as long as
+ours in their first run, are not run again: the number is that of one run, or, where that was stopped, a lower
+bound.
 
 What is chosen is compared: each peer's frame must be closer to ours than to ours of the source frame before
 and after it. torchcodec decodes with another FFmpeg and resizes as we do: its pixels must be ours.
@@ -24,8 +24,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from benchmarks.results import RESULTS, machine, save, versions
 from benchmarks.video_decode_peers import RATE, Cell, frame_indices
+from medgrpo.errors import UserError
 
 __all__ = ["main"]
 
@@ -48,9 +49,6 @@ SPANS = {
 }
 """Start and length as shares of the video, frames a second."""
 
-FEWEST, LONG = 3, 120.0
-"""Runs of a cell, and the seconds after which no more follow."""
-
 SLOW = ("opencv", "ffmpeg")
 LIMIT = 2.0
 """Times ours at which a peer is not run again, or is stopped."""
@@ -63,17 +61,31 @@ def main(argv: Sequence[str] = ()) -> None:
     parser.add_argument("--runs", type=int, default=5, help="runs of a cell (default %(default)s)")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--videos", type=Path, help="folder of videos, which are made where missing")
-    parser.add_argument("--opencv-python", help="interpreter with opencv-python-headless and NumPy")
+    parser.add_argument(
+        "--opencv-python",
+        default=sys.executable if find_spec("cv2") else None,
+        help="interpreter with opencv-python-headless and NumPy (default: this one, where it has them)",
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "video_decode.json", help="results file")
+    parser.add_argument("--resume", action="store_true", help="keep the cells that the results file holds")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="video_decode_") as folder:
         cells = _cells(args.videos or Path(folder), folder, args.seconds, args.sizes)
         peers = _peers(args.opencv_python)
-        measured: dict[str, Any] = {}
-        for name, cell in tqdm(cells.items(), desc="decode", unit="cell"):
-            measured[name] = _measure(cell, peers, args.runs)
-            result = _write(measured, args)  # what is there, should the rest be interrupted
-    print(_table(result))
+        measured = _kept(args) if args.resume else {}
+        for name in tqdm([name for name in cells if name not in measured], desc="decode", unit="cell"):
+            measured[name] = _measure(cells[name], peers, args.runs)
+            _write(measured, args)  # what is there, should the rest be interrupted
+    print(_table(_write(measured, args)))
+
+
+def _kept(args: argparse.Namespace) -> dict[str, Any]:
+    """The cells of an earlier run of the same benchmark."""
+    found = json.loads(args.out.read_text(encoding="utf-8"))
+    if (found["seconds"], found["runs"]) != (args.seconds, args.runs):
+        raise UserError(f"{args.out}: is of {found['seconds']} s and {found['runs']} runs: give the same")
+    measured: dict[str, Any] = found["measured"]
+    return measured
 
 
 def _write(measured: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
@@ -144,10 +156,7 @@ def _measure(cell: Cell, peers: dict[str, str], runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=cell["folder"]) as folder:
         children: dict[str, _Child] = {}
         outputs = {name: Path(folder) / f"{name}.npy" for name in peers}
-        begun = time.monotonic()
         for run in range(runs):
-            if run >= FEWEST and time.monotonic() - begun > LONG:
-                break
             for name, python in peers.items():
                 ours = taken["pyav"][0]["cpu_ms"] if taken["pyav"] else math.inf
                 if run == 0:
@@ -159,6 +168,8 @@ def _measure(cell: Cell, peers: dict[str, str], runs: int) -> dict[str, Any]:
                     taken[name].append(told)
                 if told is None or (name in SLOW and told["cpu_ms"] > LIMIT * ours):
                     children.pop(name).end()
+                elif name in SLOW:
+                    children[name].lift_limit()
         for child in children.values():
             child.end()
         neighbours = _neighbours(cell)
@@ -170,7 +181,7 @@ def _measure(cell: Cell, peers: dict[str, str], runs: int) -> dict[str, Any]:
             found[name] = {
                 "cpu_ms": round(statistics.median(value["cpu_ms"] for value in values), 2),
                 "spread_ms": [round(pick(value["cpu_ms"] for value in values), 2) for pick in (min, max)],
-                "peak_mb": round(values[0]["peak_mb"], 1),
+                "peak_mb": round(max(value["peak_mb"] for value in values), 1),
                 "output_mb": round(values[0]["output_mb"], 2),
                 "runs": len(values),
             } | _agreement(np.load(outputs[name]), neighbours)
@@ -183,7 +194,7 @@ class _Child:
     def __init__(self, name: str, python: str, cell: Cell, limit: float) -> None:
         def bound() -> None:
             if math.isfinite(limit):  # for each process: what it imports and saves is on top
-                resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit) + 2,) * 2)
+                resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit) + 2, resource.RLIM_INFINITY))
 
         script = Path(__file__).with_name("video_decode_peers.py")
         needs_package = name in ("pyav", "torchcodec", "cache")
@@ -212,6 +223,10 @@ class _Child:
         if not line and self.name not in SLOW:
             raise RuntimeError(f"{self.name} failed")
         return json.loads(line) if line else None
+
+    def lift_limit(self) -> None:
+        """Let it run on: the limit counts all its runs together."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_CPU, (resource.RLIM_INFINITY,) * 2)
 
     def end(self) -> None:
         """Let it go."""

@@ -28,6 +28,9 @@ __all__ = ["PEERS", "frame_indices", "main"]
 RATE = 30
 """Frames a second of the generated videos."""
 
+NEAR = 60
+"""Frames up to which OpenCV is faster in passing over frames than in seeking."""
+
 Cell = dict[str, Any]
 """``path``, ``start``, ``seconds``, ``step`` in frames, ``width``, ``height`` of results, ``folder``."""
 
@@ -38,24 +41,19 @@ def frame_indices(cell: Cell) -> list[int]:
     return list(range(first, first + round(cell["seconds"] * RATE), cell["step"]))
 
 
-def _reader(cell: Cell, backend: str) -> Callable[[], np.ndarray]:
+def _ours(cell: Cell) -> Callable[[], np.ndarray]:
     import torch
 
     from medgrpo.data.readers import open_reader, timeline
-    from medgrpo.data.readers.base import resize_frame
     from medgrpo.types import Clip
 
     torch.set_num_threads(1)
-    resize_frame(np.zeros((90, 160, 3), np.uint8), 56, 112)
     indices = frame_indices(cell)
     clip = Clip(video=Path(cell["path"]), start=cell["start"], end=cell["start"] + cell["seconds"])
-    import av.video.reformatter  # noqa: F401  # loading libraries is not decoding
-
-    open_reader(clip, backend)
 
     def run() -> np.ndarray:
         timeline._scanned.cache_clear()  # every run opens and scans the file
-        reader = open_reader(clip, backend)
+        reader = open_reader(clip)
         assert abs(reader.times()[0]) < 1e-6
         return reader.read([k - indices[0] for k in indices], cell["height"], cell["width"])
 
@@ -82,6 +80,26 @@ def _cached(cell: Cell) -> Callable[[], np.ndarray]:
     return run
 
 
+def _torchcodec(cell: Cell) -> Callable[[], np.ndarray]:
+    """Torchcodec by itself, frame by frame for its memory, resized as ours are."""
+    import torch
+    from torchcodec.decoders import VideoDecoder
+
+    from medgrpo.data.readers.base import resize_frame
+
+    torch.set_num_threads(1)
+    indices = frame_indices(cell)
+
+    def run() -> np.ndarray:
+        video = VideoDecoder(cell["path"], dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
+        frames = np.empty((len(indices), 3, cell["height"], cell["width"]), np.uint8)
+        for slot, index in enumerate(indices):
+            frames[slot] = resize_frame(video.get_frame_at(index).data.numpy(), *frames.shape[2:])
+        return frames
+
+    return run
+
+
 def _decord(cell: Cell) -> Callable[[], np.ndarray]:
     """Decord as its users call it: the size is given when the file is opened."""
     import decord
@@ -96,15 +114,21 @@ def _decord(cell: Cell) -> Callable[[], np.ndarray]:
 
 
 def _opencv(cell: Cell) -> Callable[[], np.ndarray]:
+    """OpenCV, which decodes anew from a keyframe on each seek: near frames are passed over instead."""
     import cv2
 
     cv2.setNumThreads(1)
+    far = cell["step"] > NEAR
 
     def run() -> np.ndarray:
         video = cv2.VideoCapture(cell["path"], cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         frames = []
-        for index in frame_indices(cell):
-            video.set(cv2.CAP_PROP_POS_FRAMES, index)
+        for order, index in enumerate(frame_indices(cell)):
+            if far or not order:
+                video.set(cv2.CAP_PROP_POS_FRAMES, index)
+            else:
+                for _ in range(cell["step"] - 1):
+                    video.grab()
             found, frame = video.read()
             assert found
             frame = cv2.resize(frame, (cell["width"], cell["height"]), interpolation=cv2.INTER_AREA)
@@ -130,8 +154,8 @@ def _ffmpeg(cell: Cell) -> Callable[[], np.ndarray]:
 
 
 PEERS: dict[str, Callable[[Cell], Callable[[], np.ndarray]]] = {
-    "pyav": lambda cell: _reader(cell, "pyav"),
-    "torchcodec": lambda cell: _reader(cell, "torchcodec"),
+    "pyav": _ours,
+    "torchcodec": _torchcodec,
     "decord": _decord,
     "opencv": _opencv,
     "ffmpeg": _ffmpeg,

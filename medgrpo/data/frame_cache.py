@@ -21,8 +21,8 @@ from medgrpo.data.readers.base import FrameReader, Overlay
 
 __all__ = ["FrameCache", "frame_key"]
 
-VERSION = "2:torchvision-bicubic-antialias-uint8"
-"""Changes with anything in this package that changes pixels."""
+VERSION = "3:torchvision-bicubic-antialias-uint8"
+"""Changes with anything in this package that changes pixels, or the files that keep them."""
 
 
 def frame_key(

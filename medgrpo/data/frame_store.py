@@ -8,12 +8,10 @@ locks: two processes that clear at once remove the same files.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from medgrpo.data.frame_file import pack_frames, read_frames
 from medgrpo.errors import UserError
 
-__all__ = ["CacheError", "FrameStore", "StoreSize", "fast_checksum"]
+__all__ = ["CacheError", "FrameStore", "StoreSize"]
 
 SUFFIX = ".safetensors"
 LINKS = "links"
@@ -81,7 +80,7 @@ class FrameStore:
         """The frames of an entry; None if there is none, or a damaged one, which is removed."""
         path = self._path(key)
         try:
-            frames = _read(path)
+            frames = read_frames(path)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -100,20 +99,9 @@ class FrameStore:
         Raises:
             CacheError: If the folder cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save
-
         if self.max_bytes is not None and frames.nbytes > self.max_bytes:
             return
-        frames = np.ascontiguousarray(frames)
-        sums = {
-            "checksum": fast_checksum(frames),
-            "sha256": hashlib.sha256(frames.reshape(-1).data).hexdigest(),
-        }
-        try:
-            self._publish(self._path(key), save({"frames": frames}, sums))
-        except SafetensorError as error:
-            raise CacheError(f"{self._path(key)}: cannot write to the frame cache: {error}") from error
+        self._publish(self._path(key), pack_frames(frames))
         self._make_room(frames.nbytes)
 
     def link(self, source: str) -> str | None:
@@ -146,7 +134,7 @@ class FrameStore:
     def verify(self, path: Path) -> str | None:
         """Compare an entry with its SHA-256 and checksum: what is wrong with it, or None."""
         try:
-            _read(path, thorough=True)
+            read_frames(path, thorough=True)
         except (OSError, ValueError) as error:
             return str(error)
         return None
@@ -207,44 +195,3 @@ class FrameStore:
             with suppress(OSError):
                 found = path.stat()
                 yield path, found.st_size, found.st_mtime_ns
-
-
-def fast_checksum(frames: np.ndarray) -> str:
-    """A checksum at the speed of memory: CRC-32 of the sums of rows and columns of 64-bit words.
-
-    It finds what happens to files: flipped bits, zeroed or torn blocks, blocks of another file. CRC-32 of all
-    bytes takes five times as long, as long as reading the file twice.
-
-    Args:
-        frames: Contiguous, of any shape and type.
-    """
-    data = frames.reshape(-1).view(np.uint8)
-    whole = len(data) // 4096 * 4096
-    words = data[:whole].view(np.uint64).reshape(-1, 512)
-    sums = zlib.crc32(words.sum(axis=0, dtype=np.uint64).tobytes())
-    sums = zlib.crc32(words.sum(axis=1, dtype=np.uint64).tobytes(), sums)
-    return f"sums:{zlib.crc32(data[whole:].tobytes(), sums):08x}:{len(data)}"
-
-
-def _read(path: Path, thorough: bool = False) -> np.ndarray:
-    """Read and check an entry.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            frames: np.ndarray = file.get_tensor("frames")
-            told = file.metadata() or {}
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError) as error:
-        raise ValueError(str(error)) from error
-    if told.get("checksum") != fast_checksum(frames):
-        raise ValueError("wrong checksum")
-    if thorough and told.get("sha256") != hashlib.sha256(frames.reshape(-1).data).hexdigest():
-        raise ValueError("wrong SHA-256")
-    return frames

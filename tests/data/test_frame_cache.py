@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from medgrpo.data.frame_cache import FrameCache, frame_key
-from medgrpo.data.frame_store import FrameStore, fast_checksum
+from medgrpo.data.frame_file import COLUMNS, fast_checksum, pack_frames
+from medgrpo.data.frame_store import FrameStore
 from medgrpo.data.readers import Overlay, VideoError, open_reader
 from medgrpo.errors import UserError
 from medgrpo.types import Clip
@@ -101,17 +102,25 @@ def test_frames_on_disk_outlive_the_process(tmp_path: Path) -> None:
     assert again.misses == 1
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "text", "empty"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "lengthen", "rename", "text", "empty"])
 def test_damaged_entries_are_read_again(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = CountingReader()
     frames = FrameCache(tmp_path).get_or_read(reader, [3, 7], 4, 4)
     (entry,) = tmp_path.rglob("*.safetensors")
-    data = bytearray(entry.read_bytes())
-    data[-5] ^= 255
-    cut = bytes(data[:-20])
-    entry.write_bytes({"flip": bytes(data), "truncate": cut, "text": b"hello world", "empty": b""}[damage])
+    data = entry.read_bytes()
+    flipped = bytearray(data)
+    flipped[-5] ^= 255
+    spoilt = {
+        "flip": bytes(flipped),
+        "truncate": data[:-20],
+        "lengthen": data + b"0123",
+        "rename": data.replace(b'"frames"', b'"pixels"'),
+        "text": b"hello world",
+        "empty": b"",
+    }
+    entry.write_bytes(spoilt[damage])
     with caplog.at_level(logging.WARNING):
         cache = FrameCache(tmp_path)
         again = cache.get_or_read(reader, [3, 7], 4, 4)
@@ -224,14 +233,14 @@ def test_processes_share_a_bounded_folder(tmp_path: Path) -> None:
 
 def test_verification_finds_what_the_fast_checksum_cannot(tmp_path: Path) -> None:
     store = FrameStore(tmp_path)
-    frames = np.full(8192 * 3, 7, dtype=np.uint64)
+    frames = np.full(8 * COLUMNS * 3, 7, dtype=np.uint8)
     store.save("a" * 64, frames)
     (path,) = store.entries()
     assert store.verify(path) is None
     data = bytearray(path.read_bytes())
     start = len(data) - frames.nbytes
-    for word, change in ((0, 1), (1, -1), (512, -1), (513, 1)):  # sums of rows and columns stay
-        data[start + 8 * word] = (data[start + 8 * word] + change) % 256
+    data[start] += 1  # the sums of columns stay
+    data[start + 8 * COLUMNS] -= 1
     path.write_bytes(data)
     assert store.load("a" * 64) is not None
     assert store.verify(path) == "wrong SHA-256"
@@ -246,3 +255,29 @@ def test_the_checksum_sees_every_byte(count: int) -> None:
         other[position] ^= 4
         assert fast_checksum(other) != told
     assert fast_checksum(np.append(data, np.uint8(0))) != told
+
+
+@pytest.mark.parametrize("moved", [8, 512, 4096, 65536])
+def test_the_checksum_sees_blocks_in_each_others_place(moved: int) -> None:
+    data = np.random.default_rng(0).integers(0, 256, 1_000_000, dtype=np.uint8)
+    other = data.copy()
+    other[:moved], other[moved : 2 * moved] = data[moved : 2 * moved], data[:moved]
+    assert fast_checksum(other) != fast_checksum(data)
+
+
+def test_entries_are_safetensors_files(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    store = FrameStore(tmp_path)
+    for key, frames in (
+        ("a" * 64, np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)),
+        ("b" * 64, np.empty(0)),
+    ):
+        store.save(key, frames)
+        loaded = store.load(key)
+        assert loaded is not None
+        assert loaded.dtype == frames.dtype
+        assert np.array_equal(loaded, frames)
+        assert np.array_equal(load_file(store._path(key))["frames"], frames)
+    with pytest.raises(TypeError, match="float32"):
+        pack_frames(np.zeros(3, np.float32))

@@ -6,7 +6,8 @@ import pickle
 import platform
 import random
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medgrpo.data.readers import VIDEO_BACKENDS, VideoError, open_reader
+from medgrpo.data.readers.pyav import PyAVReader
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.types import Clip
@@ -215,6 +217,39 @@ def test_overlays_are_drawn_before_resizing(tmp_path: Path) -> None:
         assert seen == [(2, (*SIZE, 3)), (3, (*SIZE, 3))]
         assert not frames[0].any()
         assert frames[1].any()
+
+
+def test_no_stored_frame_is_kept_while_the_next_one_is_decoded(tmp_path: Path) -> None:
+    class Watching(PyAVReader):
+        kept = 0
+
+        def _decode(self, targets: np.ndarray) -> Iterator[np.ndarray]:
+            last: list[weakref.ref[np.ndarray]] = []
+            decoded = super()._decode(targets)
+            for _ in targets:
+                self.kept += sum(frame() is not None for frame in last)
+                frames = [next(decoded)]
+                last = [weakref.ref(frames[0])]
+                yield frames.pop()
+
+    reader = Watching(Clip(video=encode(tmp_path / "a.mp4")))
+    assert reader.read([0, 3, 4, 20], 20, 30).any()
+    assert reader.kept == 0
+
+
+def test_decoding_and_converting_start_no_threads(tmp_path: Path) -> None:
+    tasks = Path("/proc/self/task")
+    counts = []
+
+    def count(index: int, frame: np.ndarray) -> np.ndarray:
+        counts.append(len(list(tasks.iterdir())))
+        return frame
+
+    reader = open_reader(Clip(video=encode(tmp_path / "a.mp4")))
+    reader.read([0], 20, 30)  # torch starts its own
+    before = len(list(tasks.iterdir()))
+    reader.read([0, 20], 20, 30, count)
+    assert counts == [before, before]
 
 
 def spoil(path: Path, how: str) -> None:

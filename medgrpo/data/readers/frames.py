@@ -1,4 +1,10 @@
-"""Lists of image files with their times: how MedVidBench ships its clips."""
+"""Lists of image files with their times: how MedVidBench ships its clips.
+
+JPEG files are decoded in full. libjpeg can also decode to a half, a quarter or an eighth, which was measured
+1.6 to 2.8 times faster from 480p, 720p and 1080p to a model's sizes; but then pixels differ by 0.4 to 1.0 of
+255 on the mean and by up to 41, and a clip would not look the same as images and as a video file. A cache,
+which changes nothing, saves far more from the second reading on.
+"""
 
 from __future__ import annotations
 

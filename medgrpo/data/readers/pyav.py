@@ -43,8 +43,7 @@ class PyAVReader(VideoFileReader):
                         if frame.pts == pending[0]:
                             if frame.is_corrupt:
                                 raise VideoError(self.path, f"is damaged at {timeline.clock(pending[0])}")
-                            pixels = convert.reformat(frame, format="rgb24").to_ndarray()
-                            yield upright(self.path, frame, pixels)
+                            yield upright(self.path, frame, _pixels(convert, frame))
                             del pending[0]
                         if not pending or frame.pts > pending[0]:
                             break
@@ -54,6 +53,12 @@ class PyAVReader(VideoFileReader):
                     raise VideoError(
                         self.path, f"the frame at {timeline.clock(pending[0])} cannot be decoded"
                     )
+
+
+def _pixels(convert: Any, frame: Any) -> np.ndarray:
+    """RGB of a decoded frame, by one thread: the default starts one for each core."""
+    pixels: np.ndarray = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    return pixels
 
 
 def _forward(container: Any, stream: Any, key: int | None, wanted: set[int], *, drain: bool) -> Iterator[Any]:

@@ -105,19 +105,22 @@ class VideoFileReader(ABC):
         wanted, slots = np.unique(positions, return_inverse=True)
         if not len(wanted):
             return out
-        shape = self.size()
-        for order, frame in enumerate(self._decode(self._timeline.pts[span][wanted])):
-            index = int(wanted[order])
-            if frame.shape[:2] != shape:
-                raise VideoError(
-                    self.path,
-                    f"frame {index} of the clip is {frame.shape[1]}x{frame.shape[0]}, the first one is "
-                    f"{shape[1]}x{shape[0]}; re-encode the file at one size",
-                )
-            if overlay is not None:
-                frame = overlay(index, frame)
-            out[slots == order] = resize_frame(frame, height, width)
+        decoded = self._decode(self._timeline.pts[span][wanted])
+        for order, index in enumerate(wanted.tolist()):
+            # No name for the stored frame: it would be kept while the next one is decoded.
+            out[slots == order] = resize_frame(self._shown(next(decoded), index, overlay), height, width)
         return out
+
+    def _shown(self, frame: np.ndarray, index: int, overlay: Overlay | None) -> np.ndarray:
+        """Check a decoded frame's size and draw on it."""
+        height, width = self.size()
+        if frame.shape[:2] != (height, width):
+            raise VideoError(
+                self.path,
+                f"frame {index} of the clip is {frame.shape[1]}x{frame.shape[0]}, the first one is "
+                f"{width}x{height}; re-encode the file at one size",
+            )
+        return frame if overlay is None else overlay(index, frame)
 
     @cached_property
     def _timeline(self) -> Timeline:
