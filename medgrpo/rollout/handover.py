@@ -10,20 +10,18 @@ import numpy as np
 if TYPE_CHECKING:
     from medgrpo.data.encode import EncodedClip, EncodedPrompt, Encoder
 
-__all__ = ["AS_IS", "PromptView", "clip_videos", "differences", "hand_over", "videos_per_clip"]
+__all__ = ["AS_IS", "VIDEOS_PER_CLIP", "PromptView", "clip_videos", "differences", "hand_over"]
 
 AS_IS = {"do_resize": False, "do_sample_frames": False, "cap_pixels_per_frame": False}
 """Arguments under which a video processor leaves number and size of the frames as the policy chose them."""
+
+VIDEOS_PER_CLIP = 1
+"""Most videos that :func:`clip_videos` makes of a clip."""
 
 
 def clip_videos(encoder: Encoder, clip: EncodedClip) -> list[tuple[Any, dict[str, Any]]]:
     """The videos that a clip is for vLLM, one for each video token: its own frames and their times."""
     return [(clip.frames, encoder.virtual_video(clip))]
-
-
-def videos_per_clip(encoder: Encoder) -> int:
-    """Most videos that :func:`clip_videos` makes of a clip."""
-    return 1
 
 
 def hand_over(encoder: Encoder, prompt: EncodedPrompt) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def engine(
     processor.save_pretrained(folder)
     policy = QwenVLPolicy(str(folder), lora=LoRA(rank=4))
     policy.setup()
-    engine = VLLMEngine(max_model_len=1024, max_num_seqs=32, kv_cache_gb=0.1, enforce_eager=True)
+    engine = VLLMEngine(max_model_len=1024, max_num_seqs=8, kv_cache_gb=0.1, enforce_eager=True)
     engine.bind(policy, policy.encoder(tiny_sampling(family)))
     yield engine
     engine._llm = None
