@@ -7,6 +7,7 @@ is compared with the trainer on a real prompt (ids, positions, video grid), and 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -103,14 +104,15 @@ class VLLMEngine(RolloutEngine):
             # Not a seed a request: on a CPU vLLM cannot split the prompt of such a request over two steps.
             torch.manual_seed(seed)
             np.random.seed(seed % 2**32)
-            llm.enqueue(
-                [hand_over(self.encoder, prompt) for prompt in prompts],
-                [self._sampling(n, limit, temperature) for limit in limits],
-                use_tqdm=False,
-            )
+            core, waiting = llm.llm_engine, deque(zip(prompts, limits, strict=True))
             answers = {}
-            while llm.llm_engine.has_unfinished_requests():
-                for output in llm.llm_engine.step():
+            while waiting or core.has_unfinished_requests():
+                # Only the clips of prompts in progress are held as normalised pixels.
+                while waiting and core.get_num_unfinished_requests() < self.max_num_seqs:
+                    prompt, limit = waiting.popleft()
+                    sampling = self._sampling(n, limit, temperature)
+                    llm.enqueue([hand_over(self.encoder, prompt)], sampling, use_tqdm=False)
+                for output in core.step():
                     answers[output.request_id] = [self._completion(answer) for answer in output.outputs]
                     if progress is not None:
                         progress(1)

@@ -57,7 +57,7 @@ def engine(
     processor.save_pretrained(folder)
     policy = QwenVLPolicy(str(folder), lora=LoRA(rank=4))
     policy.setup()
-    engine = VLLMEngine(max_model_len=1024, max_num_seqs=32, kv_cache_gb=0.1, enforce_eager=True)
+    engine = VLLMEngine(max_model_len=1024, max_num_seqs=8, kv_cache_gb=0.1, enforce_eager=True)
     # Started for written timestamps, with which a clip may be several videos; all else is one.
     engine.bind(policy, policy.encoder(replace(tiny_sampling(family), timestamps="text")))
     engine.view(engine.encoder.prompt(frame_list_sample(folder)))
