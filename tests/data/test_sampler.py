@@ -23,13 +23,13 @@ def test_rows_come_at_most_once_and_only_the_tail_is_left_out(clips: list[int], 
     sampler = _sampler(clips)
     sampler.set_epoch(epoch)
     batches = list(sampler)
-    rows = Counter(row for batch in batches for row in batch)
+    rows = Counter(row for batch in batches for row in batch.rows)
     assert len(batches) == len(sampler)
     assert max(rows.values()) == 1
     units = sum(-(-count // 3) for count in Counter(clips).values())
     assert len(sampler) == units // 2
     for batch in batches:
-        per_clip = Counter(clips[row] for row in batch)
+        per_clip = Counter(clips[row] for row in batch.rows)
         assert sum(-(-count // 3) for count in per_clip.values()) <= 2
 
 
@@ -45,7 +45,7 @@ def test_two_ranks_split_what_one_process_with_twice_the_batch_would_take(clips:
     except ValueError:
         return
     ranks = [list(_sampler(clips, rank=rank, world_size=2)) for rank in (0, 1)]
-    assert [a + b for a, b in zip(*ranks, strict=True)] == together
+    assert [a.rows + b.rows for a, b in zip(*ranks, strict=True)] == [batch.rows for batch in together]
 
 
 def test_epochs_differ_and_repeat() -> None:
