@@ -47,7 +47,7 @@ def unread_rows(records: Records, problems: Mapping[int, str]) -> list[Defect]:
     """
     return [
         Defect("records", int(records.rows[position]), "video", problem, records.raw(position))
-        for position, problem in sorted(problems.items())
+        for position, problem in sorted(problems.items(), key=lambda item: records.rows[item[0]])
     ]
 
 
