@@ -52,15 +52,15 @@ def test_files_threads_and_processes_are_given_back(clips: Path, tmp_path: Path)
     list(ClipLoader(made, rows[:2], num_workers=2, prefetch_factor=1))  # what is set up once
     gc.collect()
     before = holdings()
-    loader = ClipLoader(made, rows * 4, num_workers=2, prefetch_factor=2)
+    loader = ClipLoader(made, rows * 2, num_workers=2, prefetch_factor=2)
     seen = [held for _ in range(2) for _, held in loader]
     by_worker: dict[int, list[tuple[int, int]]] = {}
     for held in seen:
         by_worker.setdefault(held["pid"], []).append((held["files"], held["threads"]))
     assert len(by_worker) == 2  # they persist through epochs
     for counts in by_worker.values():
-        assert len(counts) == 48
-        assert max(counts[24:]) <= max(counts[:24])
+        assert len(counts) == 24
+        assert max(counts[12:]) <= max(counts[:12])
     pids = {held[name] for held in seen for name in ("pid", "helper")}
     assert len(pids) == 4
     del loader
