@@ -12,8 +12,10 @@ from app.html import Html, el, join, note, number, signed, table, word_differenc
 from app.media import Picture, evenly, pictures, seen_times
 from app.reader import GroupRow
 from app.words import DIMENSION_HELP, component_words, plain, skip_words, status_words, task_words
+from medgrpo.data.coordinates import CANVASES, canvas_of
 from medgrpo.rollout.schema import rollout_from_row
 from medgrpo.tasks import get_task
+from medgrpo.types import Canvas
 
 __all__ = ["GROUP_COLUMNS", "group_cells", "group_page"]
 
@@ -134,11 +136,11 @@ def _strip(row: Mapping[str, Any], base: Path) -> Html:
 
 
 def _canvas(row: Mapping[str, Any], picture: Picture) -> tuple[float, float]:
-    if row["canvas"] is not None:
-        return float(row["canvas"]["width"]), float(row["canvas"]["height"])
-    if picture.uri is not None:
-        return float(picture.width), float(picture.height)
-    return 854.0, 480.0  # the most common canvas of the benchmark
+    told = None if row["canvas"] is None else Canvas(row["canvas"]["width"], row["canvas"]["height"])
+    if picture.uri is None:  # boxes without a picture, on the most common canvas of the benchmark
+        told = told or CANVASES["CholecTrack20"]
+    canvas = canvas_of(told, picture.height, picture.width)
+    return float(canvas.width), float(canvas.height)
 
 
 def _marks(rows: Sequence[Mapping[str, Any]], base: Path) -> Html | None:

@@ -10,6 +10,7 @@ BENCHMARKS = {
     "demo_seeds": "the demo over several seeds: what SFT and GRPO change, and its spread",
     "scoring": "scoring the 6,245 rows of the test split against a per-row loop",
     "judging": "2,000 judgements, over faults, again from the cache; the arithmetic of 1,000,000 rewards",
+    "update": "one GRPO update against TRL's: time, live memory, growth with groups and answers",
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
     "records_index": "opening 531,850 rows: time and memory against json.load",
 }

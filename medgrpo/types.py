@@ -88,6 +88,10 @@ class Box:
         """The same box on a canvas ``sx`` times as wide and ``sy`` times as high."""
         return Box(self.x1 * sx, self.y1 * sy, self.x2 * sx, self.y2 * sy)
 
+    def moved(self, dx: float, dy: float) -> Box:
+        """The same box ``dx`` pixels further right and ``dy`` further down."""
+        return Box(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
+
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
@@ -322,6 +326,7 @@ class Rollout:
         prompt_text: The prompt after the chat template.
         prompt_ids: Its token ids, video tokens included.
         times: Seconds from the clip's start of each frame that the model saw (padding frames repeat).
+        told_times: When the model was told that they were.
         completion: The answer.
         reward: Its reward.
         group_mean: Mean reward of the group.
@@ -338,6 +343,7 @@ class Rollout:
     prompt_text: str
     prompt_ids: tuple[int, ...]
     times: tuple[float, ...]
+    told_times: tuple[float, ...]
     completion: Completion
     reward: Reward
     group_mean: float

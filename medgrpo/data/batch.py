@@ -49,6 +49,16 @@ class PolicyBatch:
         """Number of answer tokens."""
         return int(self.completion_mask.sum())
 
+    @property
+    def predictors(self) -> torch.Tensor:
+        """``[T]`` int64, where in the rows, one after the other, each answer token is predicted."""
+        return self.completion_mask.flatten().nonzero().squeeze(-1) - 1
+
+    @property
+    def targets(self) -> torch.Tensor:
+        """``[T]`` int64, the ids of the answer tokens."""
+        return self.input_ids[self.completion_mask]
+
     def to(self, device: torch.device | str) -> Self:
         """Return the same batch on another device."""
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})

@@ -60,15 +60,15 @@ class ClipFrames:
         drawn = sample.region is not None
         keep = region_index(sample) if drawn else None  # the frame with the box must be seen
         plan = self.sampling.plan(times, height, width, keep=keep)
-        frames = self.cache.get_or_read(
+        pictures = self.cache.get_or_read(
             reader,
             plan.indices,
-            plan.height,
-            plan.width,
+            plan.layout.picture_height,
+            plan.layout.picture_width,
             overlay=region_overlay(sample, (height, width)) if drawn else None,
             overlay_key=_region_key(sample) if drawn else "",
         )
-        return frames, plan
+        return plan.layout.place(pictures), plan
 
 
 def frame_cache(folder: str | None, gigabytes: float) -> FrameCache:

@@ -17,15 +17,14 @@ import torch
 from medgrpo.data.batch import PolicyBatch, collate
 from medgrpo.data.clip_frames import DECODE_SECONDS, ClipFrames
 from medgrpo.data.frame_cache import FrameCache
+from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, pack_groups
 from medgrpo.data.positions import mrope_positions
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
+from medgrpo.data.video_text import ClipForm, ClipText
 from medgrpo.errors import ClipError, UserError
 from medgrpo.types import Clip, Region, Sample
 
 __all__ = ["EncodedClip", "EncodedPrompt", "Encoder"]
-
-VIRTUAL_CLOCK = 1000
-"""Ticks a second in which Qwen3-VL is told each frame's time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +36,14 @@ class EncodedClip:
         grid: Patches by (time, height, width).
         fps: Effective sampling rate, frames a second.
         times: Seconds from the start of the clip of each frame, as the model is told.
+        true_times: Seconds at which the frames were.
     """
 
     frames: torch.Tensor
     grid: tuple[int, int, int]
     fps: float
     times: tuple[float, ...]
+    true_times: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,14 @@ class Encoder:
 
     Args:
         processor: A Qwen2.5-VL or Qwen3-VL processor.
-        sampling: Decides which frames are seen and at which size.
+        sampling: Decides which frames are seen, at which size, and how their times are told.
         tokens_per_second: Temporal positions a second (``vision_config.tokens_per_second``) of Qwen2.5-VL;
-            None for models that are told times as text.
+            None for Qwen3-VL, which is told times as text.
         cache: Keeps resized frames between epochs.
         video_backend: Decoder of video files.
         decode_seconds: Most time that it may take for a clip; None is no limit.
         max_prompt_tokens: Longest prompt accepted, video tokens included.
+        group_layout: How the answers of a group are laid out for a forward, see :meth:`collate_groups`.
     """
 
     def __init__(
@@ -90,13 +92,17 @@ class Encoder:
         video_backend: str = "pyav",
         decode_seconds: float | None = DECODE_SECONDS,
         max_prompt_tokens: int = 32768,
+        group_layout: GroupLayout = "packed",
     ) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.sampling = sampling
         self.tokens_per_second = tokens_per_second
+        form: ClipForm = "written" if sampling.timestamps == "text" else "run"
+        self.clip_text = ClipText(processor, "stamped" if tokens_per_second is None else form)
         self.frames = ClipFrames(sampling, cache, video_backend, decode_seconds)
         self.max_prompt_tokens = max_prompt_tokens
+        self.group_layout = group_layout
         self.pad_token_id: int = self.tokenizer.pad_token_id
         self.eos_token_id: int = self.tokenizer.eos_token_id
         # Shared while a prompt is alive; what memory keeps beyond that is the cache's to bound.
@@ -137,7 +143,7 @@ class Encoder:
             tokenize=False,
             add_generation_prompt=True,
         )
-        ids = np.asarray(self.tokenizer(self._expand(text, clip))["input_ids"], dtype=np.int64)
+        ids = np.asarray(self.tokenizer(self.clip_text.full(text, clip))["input_ids"], dtype=np.int64)
         if len(ids) > self.max_prompt_tokens:
             raise UserError(
                 f"row {sample.row} ({sample.id}): the prompt has {len(ids)} tokens, more than "
@@ -165,7 +171,8 @@ class Encoder:
                 plan.width // video_processor.patch_size,
             ),
             fps=plan.fps_effective,
-            times=tuple(float(t) for t in plan.times),
+            times=tuple(plan.times.tolist()),
+            true_times=tuple(plan.true_times.tolist()),
         )
 
     def answer(self, text: str) -> list[int]:
@@ -186,6 +193,20 @@ class Encoder:
         """Stack prompts, with or without answers, into tensors; see :func:`medgrpo.data.batch.collate`."""
         return collate(self, prompts, answers, pad=pad)
 
+    def collate_groups(
+        self, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[Sequence[int]]]
+    ) -> AnswerBatch:
+        """Groups of answers for one forward: packed behind one prompt each, or as a row an answer.
+
+        Args:
+            prompts: One a group.
+            answers: Token ids of each answer of each group, end token included.
+        """
+        if self.group_layout == "packed":
+            return pack_groups(self, prompts, answers)
+        rows = [prompt for prompt, group in zip(prompts, answers, strict=True) for _ in group]
+        return self.collate(rows, [answer for group in answers for answer in group])
+
     def patches(self, clips: Sequence[EncodedClip]) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised patches of clips and their grids.
 
@@ -200,35 +221,6 @@ class Encoder:
             return_tensors="pt",
         )
         return out["pixel_values_videos"], out["video_grid_thw"]
-
-    def virtual_video(self, clip: EncodedClip) -> dict[str, Any]:
-        """The metadata under which the processor, or an engine, is handed the frames."""
-        if self.tokens_per_second is None:
-            indices = [round(t * VIRTUAL_CLOCK) for t in clip.times]
-            return {
-                "total_num_frames": indices[-1] + 1,
-                "fps": float(VIRTUAL_CLOCK),
-                "frames_indices": indices,
-            }
-        n = len(clip.frames)
-        return {"total_num_frames": n, "fps": clip.fps, "frames_indices": list(range(n))}
-
-    def _expand(self, text: str, clip: EncodedClip) -> str:
-        """Put as many video tokens as the clip has where the template put one, the processor's own way."""
-        from transformers.video_utils import VideoMetadata
-
-        inputs = {
-            "video_grid_thw": torch.tensor([clip.grid]),
-            "video_metadata": [VideoMetadata(**self.virtual_video(clip))],
-        }
-        replacement = self.processor.replace_video_token(inputs, 0)
-        template = self.processor.video_token
-        start, end = "<|vision_start|>", "<|vision_end|>"
-        if self.tokens_per_second is None and f"{start}{template}{end}" in text:
-            # Qwen3-VL writes its own markers round every grid. vLLM replaces the outer pair with them, as the
-            # released checkpoints were trained; transformers 5.19 leaves it standing.
-            template = f"{start}{template}{end}"
-        return text.replace(template, replacement, 1)
 
     def _clip(self, sample: Sample) -> EncodedClip:
         key = (sample.clip, sample.region)

@@ -11,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from medgrpo.data.coordinates import CANVASES, canvas_of
 from medgrpo.data.fields import FieldError, number
 from medgrpo.data.media import MediaPaths
-from medgrpo.data.records import CANVASES
 from medgrpo.data.row_fields import RowFields
 from medgrpo.data.truths import truth_boxes
+from medgrpo.types import Canvas
 
 __all__ = ["FrameChecks", "image_size", "video_size"]
 
@@ -42,7 +43,7 @@ class _Expected:
 
     row: int
     declared: Mapping[str, str]
-    canvas: Size | None
+    canvas: Canvas | None
     boxes: Mapping[str, list[list[float]]]
 
 
@@ -73,7 +74,6 @@ class FrameChecks:
         frames = array("q", (self._names.setdefault(name, len(self._names)) for name in fields.files))
         if fields.is_video:
             self._videos.update(frames)
-        canvas = CANVASES.get(fields.dataset)
         boxes = {}
         if fields.task == "stg":
             boxes["struc_info.bbox_dict"] = truth_boxes(record.get("struc_info"))
@@ -82,7 +82,7 @@ class FrameChecks:
         expected = _Expected(
             row=row,
             declared={name: fields.metadata[name] for name in ("width", "height") if name in fields.metadata},
-            canvas=None if canvas is None else (canvas.width, canvas.height),
+            canvas=CANVASES.get(fields.dataset),
             boxes=boxes,
         )
         self._clips.setdefault(frames.tobytes(), []).append(expected)
@@ -183,17 +183,19 @@ def _row_defects(expected: _Expected, size: Size) -> Iterator[FieldError]:
         text = expected.declared.get(name)
         if text is not None and number(text) != actual:
             yield FieldError(f"metadata.{name}", f"is {text!r}, the frames are {_show(size)}")
-    width, height = canvas = expected.canvas or size
+    canvas = canvas_of(expected.canvas, size[1], size[0])
     for field, boxes in expected.boxes.items():
-        outside = [box for box in boxes if not _within(box, width, height)]
+        outside = [box for box in boxes if not _within(box, canvas)]
         if outside:
             more = f" (and {len(outside) - 1} more)" if len(outside) > 1 else ""
-            yield FieldError(field, f"{outside[0]} is outside of the {_show(canvas)} canvas{more}")
+            yield FieldError(
+                field, f"{outside[0]} is outside of the {canvas.width}x{canvas.height} canvas{more}"
+            )
 
 
-def _within(box: list[float], width: int, height: int) -> bool:
+def _within(box: list[float], canvas: Canvas) -> bool:
     x1, y1, x2, y2 = box
-    return min(x1, y1) >= -TOLERANCE and x2 <= width + TOLERANCE and y2 <= height + TOLERANCE
+    return min(x1, y1) >= -TOLERANCE and x2 <= canvas.width + TOLERANCE and y2 <= canvas.height + TOLERANCE
 
 
 def _show(size: Size) -> str:

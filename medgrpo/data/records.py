@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMappin
 from pathlib import Path
 from typing import Any
 
+from medgrpo.data.coordinates import CANVASES
 from medgrpo.data.extents import frame_times
 from medgrpo.data.fields import FieldError
 from medgrpo.data.json_rows import scan_rows
@@ -23,10 +24,9 @@ from medgrpo.data.row_fields import RowFields, inspect_fields, read_fields
 from medgrpo.data.truths import truth_defects
 from medgrpo.errors import UserError
 from medgrpo.services.files import write_whole
-from medgrpo.types import Canvas, Clip, Region, Sample
+from medgrpo.types import Clip, Region, Sample
 
 __all__ = [
-    "CANVASES",
     "defects_of",
     "make_sample",
     "parse_record",
@@ -34,9 +34,6 @@ __all__ = [
     "read_rows",
     "write_records",
 ]
-
-CANVASES: dict[str, Canvas] = {"CholecTrack20": Canvas(854, 480)}
-"""Sources whose boxes refer to a fixed canvas, whatever the size of their stored frames."""
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:

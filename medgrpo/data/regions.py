@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from medgrpo.data.coordinates import FrameMap, canvas_of
 from medgrpo.data.readers.base import Overlay
 from medgrpo.errors import UserError
 from medgrpo.types import Box, Canvas, Sample
@@ -36,8 +37,7 @@ def draw_region(frame: np.ndarray, box: Box, canvas: Canvas | None = None) -> np
         The frame with the outline, whose width grows with the frame and lies inside the box.
     """
     height, width = frame.shape[:2]
-    if canvas is not None:
-        box = box.scaled(width / canvas.width, height / canvas.height)
+    box = FrameMap.to_frame(canvas, height, width).stored_from_canvas(box)
     x1, x2 = (int(np.clip(round(x), 0, width - 1)) for x in (box.x1, box.x2))
     y1, y2 = (int(np.clip(round(y), 0, height - 1)) for y in (box.y1, box.y2))
     shorter = 1 + min(x2 - x1, y2 - y1)
@@ -79,11 +79,11 @@ def region_overlay(sample: Sample, size: tuple[int, int] | None = None) -> Overl
     assert sample.region is not None
     box, canvas = sample.region.box, sample.canvas
     if size is not None:
-        height, width = (size[0], size[1]) if canvas is None else (canvas.height, canvas.width)
-        if box.x1 >= width or box.y1 >= height or box.x2 <= 0 or box.y2 <= 0:
+        whole = canvas_of(canvas, *size)
+        if box.x1 >= whole.width or box.y1 >= whole.height or box.x2 <= 0 or box.y2 <= 0:
             raise UserError(
                 f"row {sample.row}: field 'RC_info.start_frame_bbox': {list(box.xyxy)} is outside of the "
-                f"{width}x{height} canvas"
+                f"{whole.width}x{whole.height} canvas"
             )
 
     def overlay(index: int, frame: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 
 from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.distributed import gather_objects
+from medgrpo.data.packed_batch import AnswerBatch
 from medgrpo.types import Completion
 
 __all__ = ["AnswerGroup", "RolloutBatch", "RolloutLoader", "StepSize", "collate_groups", "plan_batches"]
@@ -68,7 +69,7 @@ class StepSize:
 
 @dataclass(frozen=True)
 class RolloutBatch:
-    """A micro-batch of whole groups: B answers padded to length L with their prompts.
+    """A micro-batch of whole groups: B answers, laid out to length L.
 
     Attributes:
         policy: Token ids, positions and clips; each clip stands once.
@@ -81,7 +82,7 @@ class RolloutBatch:
         replay: Rows with reference answers that the same step also learns from, or None.
     """
 
-    policy: PolicyBatch
+    policy: AnswerBatch
     engine_logps: torch.Tensor
     old_logps: torch.Tensor | None
     ref_logps: torch.Tensor | None
@@ -113,9 +114,11 @@ def collate_groups(
         step: Sizes of the optimizer step.
         replay: Rows to learn from besides.
     """
-    prompts = [group.prompt for group in groups for _ in group.completions]
     answers = [completion for group in groups for completion in group.completions]
-    policy = encoder.collate(prompts, [answer.token_ids for answer in answers])
+    policy = encoder.collate_groups(
+        [group.prompt for group in groups],
+        [[completion.token_ids for completion in group.completions] for group in groups],
+    )
 
     def layout(name: str) -> torch.Tensor | None:
         parts = [getattr(group, name) for group in groups]

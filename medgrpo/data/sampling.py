@@ -1,27 +1,30 @@
 """Which frames of a clip the model sees, when it is told they were, and at which size: pure NumPy.
 
-A policy picks one rate a clip, between ``f_min`` and ``f_max``, within a frame and a token budget. Told times
-are regular, because Qwen2.5-VL knows one interval a video; their step is a multiple of 1/1024 s, on which
-float32 and float64 arithmetic give the same temporal positions. Frames are chosen by their true times, never
-by index over an average rate, which is wrong for ragged lists and variable frame rate.
+A policy picks one rate a clip, between ``f_min`` and ``f_max``, within a frame and a token budget. Target
+times are regular, in steps of a multiple of 1/1024 s, on which float32 and float64 arithmetic give the same
+temporal positions. Frames are chosen by their true times, never by index over an average rate, which is wrong
+for ragged lists and variable frame rate. Qwen2.5-VL knows one interval a video, so it is told the targets; a
+model that reads timestamps is told the true times.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
+from medgrpo.data.frame_size import FrameLayout, fit_frame
 from medgrpo.errors import ClipError, UserError
 
-__all__ = ["FramePlan", "SamplingPolicy", "smart_resize"]
+__all__ = ["FramePlan", "SamplingPolicy", "Timestamps"]
+
+Timestamps = Literal["regular", "text"]
+"""How a model is told when frames were: by one interval a video, or by a time in front of each pair."""
 
 TICKS = 1024
 """Told intervals are whole numbers of 1/1024 s."""
-
-MAX_ASPECT = 200.0
-"""Longest side over shortest side that Qwen-VL processors accept."""
 
 TOLERANCE = 1e-6
 """Frames: rounding of ``duration * rate`` must not cost a frame."""
@@ -33,11 +36,10 @@ class FramePlan:
 
     Attributes:
         indices: Frames to read, int64 ``[n]``, n even; increasing but for a repeated last frame.
-        times: Seconds that the model is told, float64 ``[n]``, regular.
+        times: Seconds that the model is told, float64 ``[n]``: regular, or the true ones.
         true_times: Seconds at which the frames were, float64 ``[n]``; a padding frame has that of its source.
-        fps_effective: Told frames a second, ``1 / step``.
-        height: Pixels, a multiple of the policy's factor.
-        width: Pixels, a multiple of the policy's factor.
+        fps_effective: Target frames a second, ``1 / step``.
+        layout: Size of the frames and where the picture lies in them.
         padded: Whether the last frame is a repetition that makes the count even.
     """
 
@@ -45,9 +47,18 @@ class FramePlan:
     times: np.ndarray
     true_times: np.ndarray
     fps_effective: float
-    height: int
-    width: int
+    layout: FrameLayout
     padded: bool
+
+    @property
+    def height(self) -> int:
+        """Of the frames in pixels, a multiple of the policy's factor."""
+        return self.layout.height
+
+    @property
+    def width(self) -> int:
+        """Of the frames in pixels, a multiple of the policy's factor."""
+        return self.layout.width
 
     @property
     def residual(self) -> float:
@@ -76,6 +87,10 @@ class SamplingPolicy:
         frame_max_tokens: Most tokens of a pair of frames.
         factor: Sides are multiples of this: patch times merge, 28 for Qwen2.5-VL and 32 for Qwen3-VL.
         max_residual: Largest accepted difference between told and true time, seconds; None accepts any.
+        aspect_tolerance: Largest change of a picture's width over height, as a share; where no grid of
+            patches comes as close, the picture keeps its aspect between black borders.
+        timestamps: ``regular`` tells one interval a video, as Qwen2.5-VL was trained; ``text`` writes the
+            true time of each pair of frames in front of it, as Qwen3-VL was trained, which always gets them.
 
     Raises:
         UserError: If the constants contradict each other.
@@ -92,6 +107,8 @@ class SamplingPolicy:
     factor: int = 28
     max_residual: float | None = None
     goal_frames: int | None = None
+    aspect_tolerance: float = 0.02
+    timestamps: Timestamps = "regular"
 
     def __post_init__(self) -> None:
         def check(ok: bool, what: str) -> None:
@@ -109,6 +126,8 @@ class SamplingPolicy:
         check(self.factor >= 1, "factor must be positive")
         check(self.goal_frames is None or self.goal_frames >= 2, "goal_frames must be at least 2")
         check(self.max_residual is None or self.max_residual >= 0, "max_residual must not be negative")
+        check(0 <= self.aspect_tolerance < 1, "need 0 <= aspect_tolerance < 1")
+        check(self.timestamps in get_args(Timestamps), "timestamps must be regular or text")
 
     def plan(self, times: np.ndarray, height: int, width: int, *, keep: int | None = None) -> FramePlan:
         """Choose frames and their size.
@@ -139,26 +158,26 @@ class SamplingPolicy:
             picks = np.append(picks, picks[-1])
         n = len(picks)
         per_pair = min(self.frame_max_tokens, 2 * self.max_tokens // n)
-        new_height, new_width = smart_resize(
-            height,
-            width,
-            factor=self.factor,
-            min_tokens=self.frame_min_tokens,
-            max_tokens=per_pair,
-        )
         plan = FramePlan(
             indices=distinct[picks].astype(np.int64),
-            times=pts[0] + step * np.arange(n),
+            times=pts[picks] if self.timestamps == "text" else pts[0] + step * np.arange(n),
             true_times=pts[picks],
             fps_effective=1.0 / step,
-            height=new_height,
-            width=new_width,
+            layout=fit_frame(
+                height,
+                width,
+                factor=self.factor,
+                min_tokens=self.frame_min_tokens,
+                max_tokens=per_pair,
+                aspect_tolerance=self.aspect_tolerance,
+            ),
             padded=padded,
         )
         if self.max_residual is not None and plan.residual > self.max_residual:
             raise ClipError(
                 f"told times differ from true ones by up to {plan.residual:.3f} s, more than "
-                f"max_residual={self.max_residual}; raise it, or leave out the clip"
+                f"max_residual={self.max_residual}; raise it, leave out the clip, or tell true times: "
+                "timestamps: text"
             )
         return plan
 
@@ -190,50 +209,6 @@ class SamplingPolicy:
         # Two targets may share their nearest frame: the later one moves to the next unused frame.
         picks = np.maximum.accumulate(picks - order) + order
         return np.minimum(picks, count - n + order), step, False
-
-
-def smart_resize(
-    height: int, width: int, *, factor: int, min_tokens: int, max_tokens: int
-) -> tuple[int, int]:
-    """Size of a frame in multiples of ``factor`` whose area is within a token budget, aspect kept nearly.
-
-    The frame is scaled into the budget where its area is outside, then each side is rounded up or down,
-    whichever keeps the aspect ratio best. Qwen-VL processors round both sides the same way, which distorts
-    small frames by up to a tenth; they leave a size chosen here as it is.
-
-    Args:
-        height: Pixels.
-        width: Pixels.
-        factor: Pixels a token's side covers.
-        min_tokens: Smallest area in tokens, kept where ``max_tokens`` allows.
-        max_tokens: Largest area in tokens.
-
-    Returns:
-        Height and width in pixels.
-
-    Raises:
-        ClipError: If a side is below one pixel or the aspect ratio is beyond 200.
-    """
-    if min(height, width) < 1 or max(height, width) / min(height, width) > MAX_ASPECT:
-        raise ClipError(
-            f"cannot show a frame of {width}x{height} pixels: the aspect ratio is beyond {MAX_ASPECT:g}"
-        )
-    area = height * width / factor**2
-    scale = math.sqrt(min(max(area, min_tokens), max_tokens) / area) / factor
-    sizes = []
-    for round_rows in (math.floor, math.ceil):
-        for round_columns in (math.floor, math.ceil):
-            rows = min(max(1, round_rows(height * scale)), max_tokens)
-            columns = min(max(1, round_columns(width * scale)), max_tokens)
-            sizes.append((min(rows, max_tokens // columns), columns))
-            sizes.append((rows, min(columns, max_tokens // rows)))
-    usable = [(rows, columns) for rows, columns in sizes if rows and columns]
-    roomy = [(rows, columns) for rows, columns in usable if rows * columns >= min_tokens]
-    rows, columns = min(
-        roomy or usable,
-        key=lambda size: (round(abs(math.log(size[0] * width / (size[1] * height))), 9), -size[0] * size[1]),
-    )
-    return rows * factor, columns * factor
 
 
 def _even_floor(value: float) -> int:

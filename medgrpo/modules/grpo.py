@@ -18,7 +18,15 @@ from medgrpo.data.refill import Refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutBatch
 from medgrpo.modules.advantages import AdvantageEstimator, GroupAdvantage
 from medgrpo.modules.base import PolicyModule
-from medgrpo.modules.objectives import Denominators, LossInputs, Objective, masked_mean, policy_loss
+from medgrpo.modules.objectives import (
+    Denominators,
+    EngineCorrection,
+    LossInputs,
+    Objective,
+    correction_weights,
+    masked_mean,
+    policy_loss,
+)
 from medgrpo.modules.overlong import SoftOverlong, penalise_overlong
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.rounds import (
@@ -57,6 +65,8 @@ class GRPOModule(PolicyModule):
         engine: Samples the answers; the policy itself by default.
         advantage: How rewards of a group become advantages.
         objective: Ratio, clipping, reduction, KL, entropy bonus.
+        correction: Weighs answers by the mismatch of engine and trainer; None takes the engine's
+            probabilities for the trainer's.
         overlong: A penalty for answers close to their limit; None for none.
         optimizer: Called with the trainable parameters.
         schedule: Learning rate over the optimizer steps; None keeps it constant.
@@ -77,6 +87,7 @@ class GRPOModule(PolicyModule):
         engine: RolloutEngine | None = None,
         advantage: AdvantageEstimator | None = None,
         objective: Objective | None = None,
+        correction: EngineCorrection | None = None,
         overlong: SoftOverlong | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         schedule: Schedule | None = None,
@@ -97,6 +108,7 @@ class GRPOModule(PolicyModule):
         self.engine = engine if engine is not None else HFEngine()
         self.advantage = advantage if advantage is not None else GroupAdvantage()
         self.objective = objective if objective is not None else Objective()
+        self.correction = correction
         self.overlong = overlong
         self.store_root = store_root
         self.run_id = run_id
@@ -280,14 +292,20 @@ class GRPOModule(PolicyModule):
         logps, entropy = self.policy.logps_and_entropy(
             batch.policy, self.temperature, entropy_gradient=self.objective.entropy_weight > 0
         )
-        mask = batch.policy.completion_mask & batch.heard[:, None]
+        answered = batch.policy.completion_mask
+        mask = answered & batch.heard[:, None]
+        old_logps = logps.detach() if batch.old_logps is None else batch.old_logps
+        importance = None
+        if self.correction is not None:
+            importance = correction_weights(old_logps, batch.engine_logps, answered, self.correction)
         inputs = LossInputs(
             logps=logps,
-            old_logps=logps.detach() if batch.old_logps is None else batch.old_logps,
+            old_logps=old_logps,
             advantages=batch.advantages,
             mask=mask,
             ref_logps=batch.ref_logps,
             entropy=entropy,
+            importance=importance,
         )
         size = batch.step
         denominators = Denominators(size.sequences, size.tokens, size.round_tokens, self.max_length)
@@ -307,7 +325,9 @@ class GRPOModule(PolicyModule):
             numbers["train/ref_kl"] = statistics.ref_kl
         if batch.old_logps is None:
             difference = (logps.detach() - batch.engine_logps).abs()
-            numbers["train/logp_diff"] = masked_mean(difference, batch.policy.completion_mask)
+            numbers["train/logp_diff"] = masked_mean(difference, answered)
+        if importance is not None:
+            numbers["train/importance"] = masked_mean(importance.expand_as(answered), answered)
         if batch.replay is not None:
             nll = answer_nll(self.policy.logps(batch.replay), batch.replay.completion_mask)
             loss = loss + self.replay_weight * nll

@@ -82,8 +82,9 @@ class Descriptions(IterableDataset[PolicyBatch]):
         times = listed[start : start + count]
         plan = self.encoder.sampling.plan(times - times[0], scene.spec.height, scene.spec.width)
         shown = times[plan.indices]
-        frames = np.stack([resize_frame(scene.render(float(t)), plan.height, plan.width) for t in shown])
-        return self.encoder.clip_of(frames, plan), shown
+        size = plan.layout.picture_height, plan.layout.picture_width
+        pictures = np.stack([resize_frame(scene.render(float(t)), *size) for t in shown])
+        return self.encoder.clip_of(plan.layout.place(pictures), plan), shown
 
 
 def pretrain_language(

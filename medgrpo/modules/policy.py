@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.encode import Encoder
 from medgrpo.data.frame_cache import FrameCache
+from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, PackedBatch
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
+from medgrpo.modules.shared_prefix import use_grouped_attention
 
 __all__ = ["LoRA", "QwenVLPolicy"]
 
@@ -62,6 +64,8 @@ class QwenVLPolicy(nn.Module):
         gradient_checkpointing: Recompute activations in the backward pass.
         logit_chunk: Answer tokens whose logits are held at once, which bounds peak memory by
             ``logit_chunk * vocabulary``.
+        group_layout: ``packed`` forwards the prompt of a group once and its answers behind it; ``rows``
+            forwards it with every answer, several times slower, for comparison.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class QwenVLPolicy(nn.Module):
         attention: str = "sdpa",
         gradient_checkpointing: bool = False,
         logit_chunk: int = 4096,
+        group_layout: GroupLayout = "packed",
     ) -> None:
         super().__init__()
         self.path = path
@@ -82,6 +87,7 @@ class QwenVLPolicy(nn.Module):
         self.attention = attention
         self.gradient_checkpointing = gradient_checkpointing
         self.logit_chunk = logit_chunk
+        self.group_layout = group_layout
         self.model: Any = None
         self.processor: Any = None
 
@@ -112,6 +118,7 @@ class QwenVLPolicy(nn.Module):
             )
         except (OSError, ValueError) as error:
             raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
+        use_grouped_attention(model)
         self.model = self._prepare(model)
 
     def _prepare(self, model: Any) -> Any:
@@ -188,11 +195,22 @@ class QwenVLPolicy(nn.Module):
                 f"sampling.factor is {sampling.factor}, but {self.family} at {self.path} needs {factor} "
                 f"(patch {vision.patch_size} x merge {vision.spatial_merge_size})"
             )
-        tokens_per_second = float(vision.tokens_per_second) if self.family == "qwen2_5_vl" else None
-        return Encoder(self.processor, sampling, tokens_per_second=tokens_per_second, cache=cache, **options)
+        tokens_per_second = None
+        if self.family == "qwen2_5_vl":
+            tokens_per_second = float(vision.tokens_per_second)
+        else:  # it reads timestamps, so it is told the true ones
+            sampling = replace(sampling, timestamps="text")
+        return Encoder(
+            self.processor,
+            sampling,
+            tokens_per_second=tokens_per_second,
+            cache=cache,
+            group_layout=self.group_layout,
+            **options,
+        )
 
-    def vision(self, batch: PolicyBatch) -> dict[str, Any]:
-        """Encode each distinct clip once and lay its features out for the rows that share it."""
+    def vision(self, batch: AnswerBatch) -> dict[str, Any]:
+        """Encode each distinct clip once and lay its features out for the prompts that share it."""
         out = self.qwen.model.get_video_features(
             batch.pixel_values_videos, batch.video_grid_thw, return_dict=True
         )
@@ -202,14 +220,19 @@ class QwenVLPolicy(nn.Module):
             out.deepstack_features = [tuple(level[i] for i in rows) for level in out.deepstack_features]
         return {"video": out}
 
-    def hidden(self, batch: PolicyBatch) -> torch.Tensor:
-        """Last hidden states, ``[B, L, H]``."""
+    def hidden(self, batch: AnswerBatch) -> torch.Tensor:
+        """Last hidden states, ``[B, L, H]``; ``[1, N, H]`` of a packed batch."""
+        seen = (
+            {"groups": batch.groups}
+            if isinstance(batch, PackedBatch)
+            else {"attention_mask": batch.attention_mask}
+        )
         return self.qwen.model(
             input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
             position_ids=batch.position_ids,
             mm_encoder_outputs=self.vision(batch),
             use_cache=False,
+            **seen,
         ).last_hidden_state
 
     def next_token_logits(self, hidden: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
@@ -220,31 +243,31 @@ class QwenVLPolicy(nn.Module):
             temperature: Of the sampling distribution.
         """
         logits = self.qwen.lm_head(hidden).float() / temperature
-        return logits.index_fill(-1, torch.tensor(self.banned_ids, device=logits.device), float("-inf"))
+        banned = torch.tensor(self.banned_ids, dtype=torch.int64, device=logits.device)
+        return logits.index_fill(-1, banned, float("-inf"))
 
-    def logps(self, batch: PolicyBatch, temperature: float = 1.0) -> torch.Tensor:
+    def logps(self, batch: AnswerBatch, temperature: float = 1.0) -> torch.Tensor:
         """Log-probability of each answer token, ``[B, L]``, 0 outside the answers; differentiable."""
         return self.logps_and_entropy(batch, temperature)[0]
 
     def logps_and_entropy(
-        self, batch: PolicyBatch, temperature: float = 1.0, *, entropy_gradient: bool = False
+        self, batch: AnswerBatch, temperature: float = 1.0, *, entropy_gradient: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities and the entropy of the distribution they came from.
 
         Args:
-            batch: Prompts with answers.
+            batch: Prompts with answers, as rows or packed.
             temperature: Divides the logits before the softmax, as at sampling.
             entropy_gradient: Keep what a gradient through the entropy needs, for an entropy bonus.
 
         Returns:
-            ``[B, L]`` log-probabilities (the value at an answer token is its own) and ``[B, L]`` entropies in
-            nats, both 0 outside the answers.
+            Log-probabilities (the value at an answer token is its own) and entropies in nats, both of the
+            shape of ``batch.completion_mask`` and 0 outside the answers.
         """
         hidden = self.hidden(batch)
-        mask = batch.completion_mask[:, 1:]
         # Logits at answer positions only: prompt positions times vocabulary would dominate the memory.
-        predictors = hidden[:, :-1][mask]
-        targets = batch.input_ids[:, 1:][mask]
+        predictors = hidden.flatten(0, 1)[batch.predictors]
+        targets = batch.targets
         logps, entropies = [], []
         for start in range(0, len(targets), self.logit_chunk):
             chunk = slice(start, start + self.logit_chunk)
@@ -259,6 +282,18 @@ class QwenVLPolicy(nn.Module):
             out = out.masked_scatter(batch.completion_mask, torch.cat(logps))
             entropy = entropy.masked_scatter(batch.completion_mask, torch.cat(entropies))
         return out, entropy
+
+    @torch.no_grad()
+    def merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each weight under its name in a checkpoint, adapters folded in, without a copy of the model."""
+        for name, weight in self.qwen.state_dict().items():
+            if ".lora_" in name:
+                continue
+            layer, adapted, _ = name.partition(".base_layer.weight")
+            if adapted:
+                module = self.qwen.get_submodule(layer)
+                weight = weight + module.get_delta_weight(module.active_adapters[0]).to(weight.dtype)
+            yield name.replace(".base_layer.", "."), weight
 
     def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
         """Write a Hugging Face directory.

@@ -92,10 +92,8 @@ def answer_logps(
         for start in range(0, len(prompts), groups_per_batch):
             chosen = slice(start, start + groups_per_batch)
             groups = completions[chosen]
-            batch = encoder.collate(
-                [p for p, group in zip(prompts[chosen], groups, strict=True) for _ in group],
-                [completion.token_ids for group in groups for completion in group],
-            ).to(policy.device)
+            answers = [[completion.token_ids for completion in group] for group in groups]
+            batch = encoder.collate_groups(prompts[chosen], answers).to(policy.device)
             logps, entropy = policy.logps_and_entropy(batch, temperature)
             masks = batch.completion_mask
             rows = iter(
@@ -232,7 +230,8 @@ def make_rollouts(
             index=index,
             prompt_text=prompt.text,
             prompt_ids=tuple(int(token) for token in prompt.ids),
-            times=tuple(prompt.clip.times),
+            times=prompt.clip.true_times,
+            told_times=prompt.clip.times,
             completion=completions[group][index],
             reward=rewards[group][index],
             group_mean=float(advantages.means[group]),
@@ -300,7 +299,7 @@ def summarise_round(
         seconds: Spent in each part; the slowest rank counts.
         logp_differences: Absolute differences between trainer and engine, one a token; None if not known yet.
     """
-    light = [replace(rollout, prompt_ids=(), times=()) for rollout in rollouts]
+    light = [replace(rollout, prompt_ids=(), times=(), told_times=()) for rollout in rollouts]
     differences = None if logp_differences is None else _moments(logp_differences)
     ranks = gather_objects((light, entropies, dict(seconds), differences))
     every = [rollout for part, *_ in ranks for rollout in part]

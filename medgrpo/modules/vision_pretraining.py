@@ -18,7 +18,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from medgrpo.data.coordinates import FrameMap
+from medgrpo.data.frame_size import FrameLayout
 from medgrpo.data.synthetic import PHASES, SOURCES, TARGETS, TOOLS, VERBS, sample_scene
+from medgrpo.types import Box, Canvas
 
 __all__ = ["FrameHeads", "Moment", "Moments", "pretrain_vision"]
 
@@ -130,6 +133,16 @@ def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits, labels, ignore_index=UNKNOWN)
 
 
+def _shown(shares: tuple[float, ...], layout: FrameLayout) -> tuple[float, ...]:
+    """Relative corners of a box in the picture, or NaN for none, relative to the frame that is shown."""
+    if not np.isfinite(shares).all():
+        return shares
+    picture = Canvas(layout.picture_width, layout.picture_height)
+    inside = Box(*shares).scaled(picture.width, picture.height)
+    shown = FrameMap(picture, picture, layout).model_from_stored(inside)
+    return shown.scaled(1 / layout.width, 1 / layout.height).xyxy
+
+
 class _Collate:
     """Patches and label tensors of a batch of moments, made in the worker."""
 
@@ -143,8 +156,10 @@ class _Collate:
         torch.set_num_threads(1)
         moments = batches[0]
         plan = self.sampling.plan(np.array([0.0, 1.0]), *moments[0].frames.shape[-2:])
-        frames = torch.from_numpy(np.stack([m.frames for m in moments]))
-        frames = resize(frames.flatten(0, 1), [plan.height, plan.width], antialias=True).unflatten(0, (-1, 2))
+        layout = plan.layout
+        pictures = torch.from_numpy(np.stack([m.frames for m in moments])).flatten(0, 1)
+        pictures = resize(pictures, [layout.picture_height, layout.picture_width], antialias=True)
+        frames = torch.from_numpy(layout.place(pictures.numpy())).unflatten(0, (-1, 2))
         out = self.video_processor(
             videos=list(frames), do_sample_frames=False, do_resize=False, return_tensors="pt"
         )
@@ -152,7 +167,7 @@ class _Collate:
             "pixels": out["pixel_values_videos"],
             "grid": out["video_grid_thw"],
             "cvs": torch.tensor([m.cvs for m in moments]),
-            "box": torch.tensor([m.box for m in moments]),
+            "box": torch.tensor([_shown(m.box, layout) for m in moments]),
             "centres": cell_centres(plan.height // self.sampling.factor, plan.width // self.sampling.factor),
         }
         for name in VOCABULARIES:

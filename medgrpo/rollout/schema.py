@@ -103,7 +103,8 @@ SCHEMA = pa.schema(
         ("region", _REGION),
         ("canvas", _CANVAS),
         ("frames", pa.list_(_FRAME)),  # every frame of the clip, seconds from its start
-        ("seen_times", pa.list_(pa.float64())),  # those that the model saw, seconds
+        ("seen_times", pa.list_(pa.float64())),  # when those were that the model saw, seconds
+        ("told_times", pa.list_(pa.float64())),  # when the model was told that they were
         ("video_path", pa.string()),
         ("clip_fps", pa.float64()),
         ("clip_start", pa.float64()),
@@ -244,6 +245,7 @@ def rollout_row(
             for path, time in zip(clip.frames, clip.times, strict=True)
         ],
         "seen_times": list(rollout.times),
+        "told_times": list(rollout.told_times),
         "video_path": None if clip.video is None else _text(str(clip.video)),
         "clip_fps": clip.fps,
         "clip_start": clip.start,
@@ -340,6 +342,7 @@ def rollout_from_row(row: Mapping[str, Any]) -> Rollout:
         prompt_text=row["prompt_text"],
         prompt_ids=tuple(row["prompt_ids"]),
         times=tuple(row["seen_times"]),
+        told_times=tuple(row["told_times"] or ()),  # null in rows from before there was the column
         completion=completion,
         reward=reward,
         group_mean=row["group_mean"],

@@ -49,7 +49,7 @@ def test_training_data_takes_places_of_frames(
     data.prepare_data()
     assert index_paths(path)[0].is_file()
     places = ("valdata/X/1.jpg", "testdata/2.jpg", "/disk/3.jpg", "inside/4.jpg")
-    assert data._open(str(path))[0].clip.frames == tuple(tmp_path / place for place in places)
+    assert data.open_records(str(path))[0].clip.frames == tuple(tmp_path / place for place in places)
 
 
 def test_evaluations_of_a_selection_stay_lazy(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def test_it_covers_half_a_second_to_three_hours(capsys: pytest.CaptureFixture[st
         assert row["tokens"] <= told["sampling"]["max_tokens"]
         assert row["first"] == 0
         assert row["seconds"] * 0.85 - 0.1 < row["last"] < row["seconds"]
-        assert abs(row["width"] / row["height"] / (854 / 480) - 1) < 0.12
+        assert abs(row["picture"][0] / row["picture"][1] / (854 / 480) - 1) < 0.02
+        assert row["picture"][0] <= row["width"]
+        assert row["picture"][1] <= row["height"]
 
 
 def test_configs_and_options_set_the_policy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

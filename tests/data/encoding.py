@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -34,6 +35,7 @@ def encode(
     options: dict[str, str] | None = None,
     audio_first: bool = False,
     size: tuple[int, int] = SIZE,
+    draw: Callable[[int, tuple[int, int]], np.ndarray] = picture,
 ) -> Path:
     """Encode pictures; ``ticks`` are presentation times in milliseconds, every 40 ms by default."""
     ticks = ticks if ticks is not None else [40 * k for k in range(count)]
@@ -57,7 +59,7 @@ def encode(
                 container.mux(sound.encode(block))
             container.mux(sound.encode(None))
         for k, tick in enumerate(ticks):
-            frame = av.VideoFrame.from_ndarray(picture(k, size), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(k, size), format="rgb24")
             frame.pts, frame.time_base = tick, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -17,7 +17,8 @@ from medgrpo.types import Completion
 class _Encoder:
     """Lays answers out behind a prompt of two tokens."""
 
-    def collate(self, prompts: Any, answers: Any) -> PolicyBatch:
+    def collate_groups(self, prompts: Any, groups: Any) -> PolicyBatch:
+        answers = [answer for group in groups for answer in group]
         width = 2 + max(len(answer) for answer in answers)
         mask = torch.zeros(len(answers), width, dtype=torch.bool)
         ids = torch.zeros(len(answers), width, dtype=torch.int64)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medgrpo.data.sampling import SamplingPolicy, smart_resize
+from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 
 Draw = Any
@@ -29,6 +29,7 @@ def policies(draw: Draw) -> SamplingPolicy:
         frame_max_tokens=low + draw(st.integers(0, 60)),
         factor=draw(st.sampled_from([28, 32])),
         goal_frames=draw(st.none() | st.integers(2, 100)),
+        aspect_tolerance=draw(st.sampled_from([0.0, 0.02, 0.2])),
     )
 
 
@@ -166,6 +167,17 @@ def test_impossible_times_are_refused(times: list[float]) -> None:
         SamplingPolicy().plan(np.array(times), 480, 854)
 
 
+def test_a_model_that_reads_timestamps_is_told_the_true_ones() -> None:
+    times = np.array([0.0, 1.0, 2.0, 9.0, 9.5])
+    plan = SamplingPolicy(timestamps="text", max_residual=0.0).plan(times, 480, 854)
+    assert plan.times.tolist() == [0.0, 1.0, 2.0, 9.0, 9.5, 9.5]
+    assert plan.residual == 0.0
+    told = SamplingPolicy(timestamps="regular").plan(times, 480, 854)
+    assert np.array_equal(told.indices, plan.indices)
+    assert np.array_equal(told.true_times, plan.times)
+    assert told.residual == pytest.approx(2.75, abs=0.01)
+
+
 def test_ragged_lists_beyond_the_bound_are_refused() -> None:
     times = np.array([0.0, 1.0, 2.0, 9.0])
     assert SamplingPolicy().plan(times, 480, 854).residual == pytest.approx(4.0, abs=0.01)
@@ -185,51 +197,10 @@ def test_ragged_lists_beyond_the_bound_are_refused() -> None:
         {"factor": 0},
         {"goal_frames": 1},
         {"max_residual": -1.0},
+        {"aspect_tolerance": -0.01},
+        {"timestamps": "words"},
     ],
 )
 def test_contradictory_policies_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="sampling"):
         SamplingPolicy(**wrong)
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [((480, 854), (140, 252)), ((1009, 1306), (168, 224)), ((1080, 1920), (140, 252)), ((28, 28), (84, 84))],
-)
-def test_sizes_of_the_benchmark(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    assert smart_resize(*size, factor=28, min_tokens=8, max_tokens=48) == shown
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(20, 3000), st.integers(20, 3000), st.integers(1, 60), st.integers(0, 500))
-def test_sizes_are_in_the_budget(height: int, width: int, low: int, spread: int) -> None:
-    high = low + spread
-    shown = smart_resize(height, width, factor=28, min_tokens=low, max_tokens=high)
-    assert shown[0] % 28 == shown[1] % 28 == 0
-    assert 1 <= shown[0] * shown[1] // 784 <= high
-    # With no lower bound, aspect is off by no more than one patch of the shorter side.
-    rows, columns = smart_resize(height, width, factor=1, min_tokens=1, max_tokens=high)
-    scale = math.sqrt(min(1.0, high / (height * width)))
-    shorter = int(min(height, width) * scale)
-    if shorter >= 1:
-        assert abs(math.log(rows * width / (columns * height))) <= math.log1p(1 / shorter) + 1e-9
-
-
-def test_processors_leave_the_sizes_as_they_are() -> None:
-    from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize as theirs
-
-    rng = np.random.default_rng(0)
-    ours_off = theirs_off = 0.0
-    limits = {"factor": 28, "min_pixels": 8 * 784, "max_pixels": 48 * 784}
-    for height, width in rng.integers(300, 2000, (300, 2)).tolist():
-        rows, columns = smart_resize(height, width, factor=28, min_tokens=8, max_tokens=48)
-        assert theirs(rows, columns, **limits) == (rows, columns)
-        their_rows, their_columns = theirs(height, width, **limits)
-        ours_off += abs(math.log(rows * width / columns / height))
-        theirs_off += abs(math.log(their_rows * width / their_columns / height))
-    assert ours_off < 0.8 * theirs_off  # mean distortion of the aspect ratio
-
-
-def test_absurd_aspect_ratios_are_refused() -> None:
-    with pytest.raises(UserError, match="aspect"):
-        smart_resize(1, 500, factor=28, min_tokens=4, max_tokens=16)

@@ -109,6 +109,10 @@ def test_lora_trains_adapters_and_merges_into_a_directory_that_loads(family: Fam
     merged.eval()
     with torch.no_grad():
         torch.testing.assert_close(merged.logps(batch), policy.logps(batch), atol=1e-5, rtol=0)
+    handed, saved = dict(policy.merged_weights()), merged.qwen.state_dict()
+    assert handed.keys() == saved.keys()
+    for name, weight in handed.items():
+        torch.testing.assert_close(weight, saved[name], atol=1e-6, rtol=0)
 
 
 def test_setup_happens_once_and_the_fingerprint_follows_the_weights() -> None:

@@ -90,6 +90,7 @@ def make_rollout(
         prompt_text="<|im_start|>user\n" + sample.question,
         prompt_ids=(1, 2, 3),
         times=sample.clip.times,
+        told_times=tuple(0.4 * k for k in range(len(sample.clip.times))),
         completion=Completion(text, (5, 6), (-0.5, -1.25), finish_reason),
         reward=Reward(value, components, parse_status, parsed, judgement),
         group_mean=group_mean,

@@ -5,6 +5,7 @@ on all ranks: a mean of micro-batch means is another objective than the one writ
 Formulas as in TRL 1.16 (``GRPOTrainer._compute_loss``), against which the tests compare losses and gradients.
 """
 
+from medgrpo.modules.objectives.correction import EngineCorrection, correction_weights
 from medgrpo.modules.objectives.divergence import divergence, k1_divergence, k2_divergence, k3_divergence
 from medgrpo.modules.objectives.inputs import Denominators, LossInputs
 from medgrpo.modules.objectives.loss import ObjectiveStatistics, policy_loss
@@ -22,12 +23,14 @@ from medgrpo.modules.objectives.surrogate import (
 __all__ = [
     "ClipFlags",
     "Denominators",
+    "EngineCorrection",
     "LossInputs",
     "Objective",
     "ObjectiveStatistics",
     "cispo_surrogate",
     "clip_flags",
     "clipped_surrogate",
+    "correction_weights",
     "divergence",
     "k1_divergence",
     "k2_divergence",

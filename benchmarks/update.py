@@ -1,0 +1,337 @@
+"""One GRPO update (log-probabilities, loss, backward) against TRL's on the same answers to the same video.
+
+TRL 1.16 has no video arguments, so its model is handed the clip and our positions by a wrapper, with every
+answer, as TRL hands over images. Its own ``_compute_loss`` runs, with its fused head and a single batch of G
+rows; before anything is timed, its log-probabilities must be ours. Ours is measured in both layouts. CPU time
+of one thread, medians of interleaved runs; the peak counts the bytes of live tensors above what was there
+before the forward, gradients of weights left out. Growth is fitted over G and over the number of groups.
+Results go to ``benchmarks/results/update.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.results import machine, results_table, save, versions
+from medgrpo.data.encode import EncodedPrompt, Encoder
+from medgrpo.data.packed_batch import AnswerBatch, pack_groups
+from medgrpo.modules.objectives import Denominators, LossInputs, Objective, policy_loss
+from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.tiny import (
+    TinyShape,
+    build_processor,
+    build_tiny_policy,
+    build_tokenizer,
+    save_policy,
+    tiny_sampling,
+)
+from medgrpo.types import Clip, Sample
+
+__all__ = ["main"]
+
+CELLS = {"long": (64, 16, 32, 4.0), "short": (16, 16, 48, 2.5)}
+"""Frames, tokens of a pair of frames, tokens of an answer, target ratio."""
+
+GROUP = 8
+GROUPS = (1, 2, 4, 8)
+SIZES = (2, 4, 8, 16, 32)
+TEXTS = ["Which instrument retracts the gallbladder? The grasper retracts it. 1.0-3.0 seconds."]
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Measure, compare, write and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.update", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="runs of a cell (default %(default)s)")
+    args = parser.parse_args(list(argv))
+    torch.set_num_threads(1)
+    results, measured = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        policy = _policy(Path(folder))
+        for name, (frames, tokens, length, target) in CELLS.items():
+            encoder = _encoder(policy, frames, tokens)
+            prompt = encoder.prompt(_sample(Path(folder), frames))
+            answers = _answers(GROUP, length)
+            cell = f"{name}: {len(prompt.ids)} + {GROUP}x{length} tokens"
+            steps = {
+                "packed": _ours(policy, pack_groups(encoder, [prompt], [answers])),
+                "rows": _ours(policy, encoder.collate([prompt] * GROUP, answers)),
+                "TRL": _theirs(policy, encoder, prompt, answers),
+            }
+            _check_same(policy, steps["TRL"].logps(), pack_groups(encoder, [prompt], [answers]))
+            found = {
+                peer: {"cpu_ms": spent, "peak_mb": _peak_mb(policy, steps[peer])}
+                for peer, spent in _interleaved(steps, args.runs).items()
+            }
+            measured[cell] = found
+            results += [
+                _entry(f"{cell}, time", "CPU ms", found, "cpu_ms", "TRL", target),
+                _entry(f"{cell}, time against rows", "CPU ms", found, "cpu_ms", "rows", None),
+                _entry(f"{cell}, live tensors", "MB", found, "peak_mb", "TRL", 3.0),
+            ]
+        encoder = _encoder(policy, *CELLS["short"][:2])
+        prompt = encoder.prompt(_sample(Path(folder), CELLS["short"][0]))
+        growth = {
+            "groups": {
+                m: pack_groups(encoder, [_apart(prompt) for _ in range(m)], [_answers(GROUP, 32)] * m)
+                for m in GROUPS
+            },
+            "answers in a group": {g: pack_groups(encoder, [prompt], [_answers(g, 32)]) for g in SIZES},
+        }
+        for name, batches in growth.items():
+            spent = _interleaved({str(n): _ours(policy, batch) for n, batch in batches.items()}, args.runs)
+            measured[f"over {name}"] = {n: {"cpu_ms": value} for n, value in spent.items()}
+            exponent = _exponent({int(n): value for n, value in spent.items()})
+            results.append(
+                {
+                    "name": f"cost over {name}, fitted exponent",
+                    "ours": exponent,
+                    "peer": None,
+                    "peer_name": None,
+                    "unit": "power",
+                    "ratio": exponent,
+                    "target": "<= 1.1",
+                    "met": exponent <= 1.1,
+                }
+            )
+    print(results_table(results, 2))
+    report = {"runs": args.runs, "results": results, "measured": measured, "machine": machine()}
+    save("update", report | {"versions": versions("torch", "transformers", "trl")})
+
+
+def _entry(
+    name: str, unit: str, found: dict[str, Any], what: str, peer: str, target: float | None
+) -> dict[str, Any]:
+    ours, theirs = found["packed"][what], found[peer][what]
+    return {
+        "name": name,
+        "ours": round(ours, 2),
+        "peer": round(theirs, 2),
+        "peer_name": peer,
+        "unit": unit,
+        "ratio": round(theirs / ours, 2),
+        "target": None if target is None else f">= {target:g}",
+        "met": None if target is None else theirs / ours >= target,
+    }
+
+
+class _Policy(QwenVLPolicy):
+    """Without the ban on vision tokens, which TRL does not know: log-probabilities can then be compared."""
+
+    @property
+    def banned_ids(self) -> list[int]:
+        return []
+
+
+def _policy(folder: Path) -> QwenVLPolicy:
+    tokenizer = build_tokenizer(TEXTS * 3, 320)
+    model = build_tiny_policy(tokenizer, "qwen2_5_vl", shape=TinyShape(), seed=3)
+    save_policy(model, build_processor(tokenizer, "qwen2_5_vl"), folder / "model")
+    policy = _Policy(str(folder / "model"))
+    policy.setup()
+    return policy
+
+
+def _encoder(policy: QwenVLPolicy, frames: int, tokens: int) -> Encoder:
+    budget = {"max_frames": frames, "max_tokens": tokens * frames}
+    return policy.encoder(
+        replace(tiny_sampling(), frame_max_tokens=tokens, frame_min_tokens=tokens, **budget)
+    )
+
+
+def _sample(folder: Path, frames: int) -> Sample:
+    generator = np.random.default_rng(0)
+    paths = tuple(folder / f"{k}.png" for k in range(frames))
+    for path in paths:
+        Image.fromarray(generator.integers(0, 255, (112, 112, 3), dtype=np.uint8)).save(path)
+    clip = Clip(frames=paths, times=tuple(float(k) for k in range(frames)))
+    return Sample("", "", 0, "tal", "tal", "CoPESD", "v", "Which instrument?", None, None, clip)
+
+
+def _apart(prompt: EncodedPrompt) -> EncodedPrompt:
+    """The same prompt about a clip of its own, which is encoded for it alone."""
+    return replace(prompt, clip=replace(prompt.clip))
+
+
+def _answers(count: int, length: int) -> list[list[int]]:
+    generator = np.random.default_rng(1)
+    return [generator.integers(10, 300, length).tolist() for _ in range(count)]
+
+
+def _ours(policy: QwenVLPolicy, batch: AnswerBatch) -> Callable[[], None]:
+    rows, length = batch.completion_mask.shape
+    advantages = torch.linspace(-1, 1, rows)
+    sizes = Denominators(rows, batch.completion_tokens, float(batch.completion_tokens), length)
+
+    def step() -> None:
+        logps, entropy = policy.logps_and_entropy(batch)
+        inputs = LossInputs(
+            logps=logps,
+            old_logps=logps.detach(),
+            advantages=advantages,
+            mask=batch.completion_mask,
+            ref_logps=None,
+            entropy=entropy,
+        )
+        policy_loss(inputs, Objective(), sizes)[0].backward()
+
+    return step
+
+
+def _check_same(policy: QwenVLPolicy, theirs: torch.Tensor, batch: AnswerBatch) -> None:
+    """Both sides must compute the same."""
+    with torch.no_grad():
+        torch.testing.assert_close(policy.logps(batch), theirs, atol=1e-5, rtol=0)
+
+
+class _TRLStep:
+    """TRL's loss on its own copy of the weights.
+
+    Args:
+        trainer: A ``GRPOTrainer`` with what its loss needs.
+        model: Takes what TRL passes and adds the video.
+        inputs: A micro-batch as TRL has it.
+    """
+
+    def __init__(self, trainer: Any, model: Callable[..., Any], inputs: dict[str, Any]) -> None:
+        self.trainer = trainer
+        self.model = model
+        self.inputs = inputs
+
+    def __call__(self) -> None:
+        """One update."""
+        self.trainer._compute_loss(self.model, self.inputs).backward()
+
+    @torch.no_grad()
+    def logps(self) -> torch.Tensor:
+        """Log-probabilities of the answers, ``[G, C]``."""
+        of = self.inputs
+        ids = torch.cat([of["prompt_ids"], of["completion_ids"]], dim=1)
+        length = of["completion_ids"].shape[1]
+        found: torch.Tensor = self.trainer._get_per_token_logps_and_entropies(
+            self.model, ids, torch.ones_like(ids), length, mm_token_type_ids=of["mm_token_type_ids"]
+        )[0]
+        return found
+
+
+def _theirs(
+    policy: QwenVLPolicy, encoder: Encoder, prompt: EncodedPrompt, answers: list[list[int]]
+) -> _TRLStep:
+    """TRL's side, with the video passed on with every answer."""
+    import copy
+
+    from trl import GRPOTrainer
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = copy.deepcopy(policy.qwen)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    rows = len(answers)
+    pixels, grids = encoder.patches([prompt.clip])
+    video = {
+        "pixel_values_videos": pixels.repeat(rows, 1),
+        "video_grid_thw": grids.repeat(rows, 1),
+        "second_per_grid_ts": torch.full((rows,), 2 / prompt.clip.fps),
+        "position_ids": encoder.collate([prompt] * rows, answers).position_ids,
+    }
+    prompt_ids = torch.from_numpy(prompt.ids).repeat(rows, 1)
+    ids = torch.tensor(answers)
+    kinds = torch.cat([2 * (prompt_ids == encoder.processor.video_token_id).int(), ids.int() * 0], dim=1)
+    trainer = object.__new__(GRPOTrainer)
+    values: dict[str, Any] = {
+        "aux_loss_enabled": False,
+        "top_entropy_quantile": 1.0,
+        "off_policy_mask_threshold": None,
+        "importance_sampling_level": "token",
+        "beta": 0.0,
+        "args": SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1),
+        "loss_type": "grpo",
+        "epsilon_low": 0.2,
+        "epsilon_high": 0.3,
+        "use_vllm": False,
+        "vllm_importance_sampling_correction": False,
+        "max_completion_length": ids.shape[1],
+        "current_gradient_accumulation_steps": 1,
+        "_entropy_bonus_enabled": False,
+        "use_adaptive_entropy": False,
+        "model": SimpleNamespace(training=True),
+        "accelerator": SimpleNamespace(
+            num_processes=1,
+            is_main_process=False,  # nothing is logged
+            sync_gradients=True,
+            reduce=lambda t, reduction: t,
+            gather=lambda t: t,
+            autocast=nullcontext,
+        ),
+        "_metrics": {"train": defaultdict(list)},
+    }
+    for name, value in values.items():
+        object.__setattr__(trainer, name, value)
+    inputs = {
+        "prompt_ids": prompt_ids,
+        "prompt_mask": torch.ones_like(prompt_ids),
+        "completion_ids": ids,
+        "completion_mask": torch.ones_like(ids),
+        "advantages": torch.linspace(-1, 1, rows),
+        "num_items_in_batch": torch.tensor(ids.numel()),
+        "mm_token_type_ids": kinds,
+    }
+    return _TRLStep(trainer, lambda **given: model(**given, **video), inputs)
+
+
+def _interleaved(steps: dict[str, Callable[[], None]], runs: int) -> dict[str, float]:
+    """Median CPU milliseconds of each; the first run of each warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    for run in range(runs + 1):
+        for name, step in steps.items():
+            start = time.process_time()
+            step()
+            if run:
+                taken[name].append(1000 * (time.process_time() - start))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def _peak_mb(policy: QwenVLPolicy, step: Callable[[], None]) -> float:
+    """Most bytes of tensors alive at once in a step, above those alive before it, in MB.
+
+    Gradients of the weights are there already, so that they do not count.
+    """
+    step()
+    gc.collect()
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        step()
+    alive = peak = 0
+    events = sorted(profile.profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    for event in events:
+        if event.name() == "[memory]":
+            alive += event.nbytes()
+            peak = max(peak, alive)
+    return peak / 1e6
+
+
+def _exponent(times: dict[int, float]) -> float:
+    """Slope of a line through (log n, log time)."""
+    x, y = np.log(list(times)), np.log(list(times.values()))
+    slope = float(np.polyfit(x, y, 1)[0])
+    return round(slope, 3) if math.isfinite(slope) else slope
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,260 @@
+"""Rollouts through vLLM: an engine in this process, on this rank's device, that follows the training weights.
+
+Its log-probabilities are those of :meth:`QwenVLPolicy.logps`: temperature, banned ids at -inf, float32, no
+top-k, top-p or penalty, nothing of the checkpoint's ``generation_config.json``. Before its first answers it
+is compared with the trainer on a real prompt (ids, positions, video grid), and a difference ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from medgrpo.errors import MissingExtraError, UserError
+from medgrpo.rollout.engine import RolloutEngine
+from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
+from medgrpo.rollout.vllm_process import kept_process, rank_options
+from medgrpo.types import Completion
+
+__all__ = ["VLLMEngine"]
+
+TEMPERATURES = (0.01, 2.0)
+"""vLLM raises lower temperatures to the first, with a warning alone, and refuses those above the second."""
+
+
+class VLLMEngine(RolloutEngine):
+    """Samples with vLLM; the weights are handed over whenever they have changed.
+
+    With several ranks each has an engine of its own for its own prompts. The engine starts at the first
+    answers, when the policy is on its device.
+
+    Args:
+        max_model_len: Longest prompt with its answer, in tokens, and the most that are forwarded at once, so
+            that the clip of every prompt that fits is encoded in one go. At most what the model was made for.
+        max_num_seqs: Answers decoded together.
+        gpu_memory_utilization: Share of the device's memory (of the machine's, on a CPU) for vLLM's copy of
+            the weights and its keys and values; the rest is the trainer's.
+        kv_cache_gb: Memory for keys and values in GB, instead of what ``gpu_memory_utilization`` leaves.
+        dtype: Of vLLM's copy of the weights; None takes the policy's.
+        enforce_eager: Do not compile or capture CUDA graphs: a faster start, slower answers.
+    """
+
+    def __init__(
+        self,
+        max_model_len: int = 16384,
+        max_num_seqs: int = 256,
+        gpu_memory_utilization: float = 0.4,
+        kv_cache_gb: float | None = None,
+        dtype: Literal["float32", "bfloat16"] | None = None,
+        enforce_eager: bool = False,
+    ) -> None:
+        self.max_model_len = max_model_len
+        self.max_num_seqs = max_num_seqs
+        self.gpu_memory_utilization = gpu_memory_utilization
+        self.kv_cache_gb = kv_cache_gb
+        self.dtype = dtype
+        self.enforce_eager = enforce_eager
+        self.policy: Any = None
+        self.encoder: Any = None
+        self._llm: Any = None
+        self._weights: str | None = None
+        self._compared = False
+
+    def bind(self, policy: Any, encoder: Any) -> None:
+        """Take the policy to sample from and the encoder that made the prompts.
+
+        Raises:
+            MissingExtraError: If vLLM is not installed.
+        """
+        if find_spec("vllm") is None:
+            raise MissingExtraError("vllm", "vllm")
+        if policy is not self.policy:
+            self._llm = self._weights = None
+        self.policy, self.encoder, self._compared = policy, encoder, False
+
+    def generate(
+        self,
+        prompts: Sequence[Any],
+        *,
+        n: int,
+        max_new_tokens: Sequence[int] | int,
+        temperature: float,
+        seed: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[list[Completion]]:
+        """See :meth:`RolloutEngine.generate`.
+
+        Raises:
+            UserError: If vLLM cannot start, computes another prompt than the trainer, cannot sample at the
+                temperature, or a prompt with its answer is longer than ``max_model_len``.
+        """
+        limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+        self._check_request(prompts, limits, temperature)
+        if prompts and not self._compared:
+            self._compare(prompts[0])
+        with self._ready() as llm:
+            # What is left of earlier calls would change the rounding of equal prompts.
+            llm.reset_prefix_cache()
+            # Not a seed a request: on a CPU vLLM cannot split the prompt of such a request over two steps.
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            llm.enqueue(
+                [hand_over(self.encoder, prompt) for prompt in prompts],
+                [self._sampling(n, limit, temperature) for limit in limits],
+                use_tqdm=False,
+            )
+            answers = {}
+            while llm.llm_engine.has_unfinished_requests():
+                for output in llm.llm_engine.step():
+                    answers[output.request_id] = [self._completion(answer) for answer in output.outputs]
+                    if progress is not None:
+                        progress(1)
+        # Ids of requests count upwards.
+        return [answers[request] for request in sorted(answers, key=int)]
+
+    def view(self, prompt: Any) -> PromptView:
+        """What vLLM computes of a prompt, recorded while it answers with one token.
+
+        Raises:
+            UserError: If vLLM asks its model for no positions, as another version of it might.
+        """
+        views: list[PromptView] = []
+        with self._ready() as llm, _recorded(llm, views):
+            llm.generate(
+                [hand_over(self.encoder, prompt)],
+                self._sampling(n=1, limit=1, temperature=0.0),
+                use_tqdm=False,
+            )
+        if not views:
+            raise UserError(
+                "VLLMEngine: this version of vLLM does not let its positions be compared with ours"
+            )
+        return views[0]
+
+    def _compare(self, prompt: Any) -> None:
+        """End the run if vLLM computes another prompt than the trainer."""
+        found = differences(self.encoder, prompt, self.view(prompt))
+        if found:
+            raise UserError(
+                f"VLLMEngine: on row {prompt.sample.row} ({prompt.sample.id}) vLLM and the trainer differ in "
+                f"{'; '.join(found)}; answers would come from another model than the one in training"
+            )
+        self._compared = True
+
+    def _check_request(self, prompts: Sequence[Any], limits: Sequence[int], temperature: float) -> None:
+        low, high = TEMPERATURES
+        if temperature != 0 and not low <= temperature <= high:
+            raise UserError(
+                f"VLLMEngine: the temperature is {temperature}; vLLM samples at 0 and {low} to {high}"
+            )
+        for prompt, limit in zip(prompts, limits, strict=True):
+            if len(prompt.ids) + limit > self.max_model_len:
+                raise UserError(
+                    f"row {prompt.sample.row} ({prompt.sample.id}): {len(prompt.ids)} prompt tokens and an "
+                    f"answer of up to {limit} are more than max_model_len={self.max_model_len} of VLLMEngine"
+                )
+
+    def _sampling(self, n: int, limit: int, temperature: float) -> Any:
+        """Parameters under which vLLM samples from the policy's own distribution."""
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            n=n,
+            max_tokens=limit,
+            temperature=temperature,
+            logprobs=0,
+            logit_bias=dict.fromkeys(self.policy.banned_ids, float("-inf")),
+            # Ends of answers are the encoder's, not whatever else the checkpoint's files list.
+            ignore_eos=True,
+            stop_token_ids=[self.encoder.eos_token_id],
+            detokenize=False,
+        )
+
+    def _completion(self, answer: Any) -> Completion:
+        ids = tuple(answer.token_ids)
+        logps = tuple(entry[token].logprob for token, entry in zip(ids, answer.logprobs, strict=True))
+        ended = ids[-1] == self.encoder.eos_token_id
+        return Completion(self.encoder.decode(ids), ids, logps, "stop" if ended else "length")
+
+    @contextmanager
+    def _ready(self) -> Iterator[Any]:
+        """The engine with the policy's weights; random state and precision outside stay as they are."""
+        from lightning.pytorch.utilities.seed import isolate_rng
+
+        with isolate_rng(), torch.autocast(self.policy.device.type, enabled=False):
+            if self._llm is None:
+                self._llm = self._start()
+            fingerprint = self.policy.fingerprint()
+            if fingerprint != self._weights:
+                self._load_weights()
+                self._weights = fingerprint
+            try:
+                yield self._llm
+            except BaseException:
+                # Requests of a broken call would stay in its queue for ever.
+                self._llm = self._weights = None
+                raise
+
+    def _load_weights(self) -> None:
+        """Put the policy's weights in and forget what was computed with others."""
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.policy.merged_weights()})
+        self._llm.reset_prefix_cache()
+        self._llm.llm_engine.reset_encoder_cache()
+
+    def _start(self) -> Any:
+        with kept_process():
+            from vllm import LLM
+
+            try:
+                return LLM(
+                    model=self.policy.path,
+                    dtype=self.dtype or self.policy.dtype_name,
+                    max_model_len=self.max_model_len,
+                    max_num_batched_tokens=max(self.max_model_len, self.max_num_seqs),
+                    max_num_seqs=self.max_num_seqs,
+                    gpu_memory_utilization=self.gpu_memory_utilization,
+                    kv_cache_memory_bytes=None if self.kv_cache_gb is None else round(self.kv_cache_gb * 1e9),
+                    enforce_eager=self.enforce_eager,
+                    limit_mm_per_prompt={"video": videos_per_clip(self.encoder), "image": 0},
+                    generation_config="vllm",  # its own neutral values
+                    logprobs_mode="processed_logprobs",  # of the distribution that is sampled from
+                    mm_device_do_normalize=False,  # would normalise videos with the numbers for images
+                    mm_processor_cache_gb=0,  # a clip is seen once a round
+                    use_tqdm_on_load=False,
+                    **rank_options(self.policy.device),
+                )
+            except ValueError as error:
+                reason = " ".join(str(error).split())
+                raise UserError(f"VLLMEngine: vLLM cannot serve {self.policy.path}: {reason}") from error
+
+
+@contextmanager
+def _recorded(llm: Any, views: list[PromptView]) -> Iterator[None]:
+    """Write down the ids, positions and grids of every prompt that vLLM asks its model to place."""
+
+    def listen(model: Any) -> None:
+        compute = model.get_mrope_input_positions
+
+        def record(ids: Sequence[int], features: Sequence[Any]) -> tuple[torch.Tensor, int]:
+            positions, delta = compute(ids, features)
+            grids = [feature.data["video_grid_thw"].data.tolist() for feature in features]
+            views.append(
+                PromptView(np.asarray(ids), positions.cpu().numpy(), len(ids) + int(delta), np.array(grids))
+            )
+            return positions, delta
+
+        model.get_mrope_input_positions = record
+
+    def leave(model: Any) -> None:
+        del model.get_mrope_input_positions
+
+    llm.apply_model(listen)
+    try:
+        yield
+    finally:
+        llm.apply_model(leave)

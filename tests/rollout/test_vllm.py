@@ -1,0 +1,398 @@
+"""vLLM against the trainer: equal ids, positions and log-probabilities, at every rate and after every update.
+
+One engine a family serves all tests of this file: starting one is slow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoProcessor
+
+from medgrpo.data.encode import EncodedPrompt, Encoder
+from medgrpo.errors import MissingExtraError, UserError
+from medgrpo.modules.policy import LoRA, QwenVLPolicy
+from medgrpo.modules.tiny import Family, tiny_sampling
+from medgrpo.rollout import VLLMEngine
+from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
+from medgrpo.rollout.hf import HFEngine
+from medgrpo.types import Clip, Completion, Sample
+from tests.data.encoding import encode
+from tests.modules.grpo_scene import make_run, make_scene
+from tests.tiny_models import FAMILIES, frame_list_sample, tiny_directory, tiny_policy
+
+RATES = (0.2, 0.5, 1.0, 3.0)
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def uncompiled() -> Iterator[None]:
+    """Compiling one small function of vLLM's sampler takes longer than all of these tests."""
+    import torch._dynamo
+
+    with torch._dynamo.config.patch(disable=True):
+        yield
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, uncompiled: None
+) -> Iterator[VLLMEngine]:
+    """An engine bound to a tiny policy whose videos are normalised with other numbers than its images."""
+    family: Family = request.param
+    folder = tmp_path_factory.mktemp("model") / family
+    shutil.copytree(tiny_directory(family), folder)
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.video_processor.image_mean = [0.4, 0.45, 0.5]
+    processor.video_processor.image_std = [0.6, 0.5, 0.4]
+    processor.save_pretrained(folder)
+    policy = QwenVLPolicy(str(folder), lora=LoRA(rank=4))
+    policy.setup()
+    engine = VLLMEngine(max_model_len=1024, max_num_seqs=32, kv_cache_gb=0.1, enforce_eager=True)
+    # Started for written timestamps, with which a clip may be several videos; all else is one.
+    engine.bind(policy, policy.encoder(replace(tiny_sampling(family), timestamps="text")))
+    engine.view(engine.encoder.prompt(frame_list_sample(folder)))
+    engine.bind(policy, policy.encoder(tiny_sampling(family)))
+    yield engine
+    engine._llm = None
+    leave_process_group()
+
+
+def leave_process_group() -> None:
+    """Later tests find the process without the group of one that vLLM makes."""
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    cleanup_dist_env_and_memory()
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoded video of 75 seconds at five frames a second."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return encode(path, 376, ticks=[200 * k for k in range(376)], size=(64, 96))
+
+
+def film_prompt(engine: VLLMEngine, film: Path, rate: float, question: str = "Which instrument?") -> Any:
+    """A question about the first sixteen frames of the film at a rate."""
+    policy: QwenVLPolicy = engine.policy
+    encoder = policy.encoder(replace(tiny_sampling(policy.family), f_goal=rate))
+    clip = Clip(video=film, start=0.0, end=15 / rate)
+    task = "region_caption"
+    return encoder.prompt(Sample("k", "1", 1, f"{task}_gpt", task, "CoPESD", "v", question, "", None, clip))
+
+
+def at_rate(encoder: Encoder, prompt: EncodedPrompt, fps: float) -> EncodedPrompt:
+    """The same question about the same frames at another rate."""
+    times = tuple(k / fps for k in range(len(prompt.clip.frames)))
+    return encoder.assemble(prompt.sample, replace(prompt.clip, fps=fps, times=times))
+
+
+def trainer_logps(
+    engine: VLLMEngine, prompt: Any, answers: list[Completion], temperature: float
+) -> list[Any]:
+    """Log-probabilities of the answers' tokens under the policy, through its own batches."""
+    policy, encoder = engine.policy, engine.encoder
+    batch = encoder.collate([prompt] * len(answers), [answer.token_ids for answer in answers])
+    policy.eval()
+    with torch.no_grad():
+        logps = policy.logps(batch, temperature)
+    return [row[mask] for row, mask in zip(logps, batch.completion_mask, strict=True)]
+
+
+def largest_difference(
+    engine: VLLMEngine, prompt: Any, answers: list[Completion], temperature: float
+) -> float:
+    expected = trainer_logps(engine, prompt, answers, temperature)
+    recorded = [torch.tensor(answer.logps) for answer in answers]
+    return max(float((a - b).abs().max()) for a, b in zip(expected, recorded, strict=True))
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("rate", RATES)
+def test_ids_positions_and_log_probabilities_are_the_trainers(
+    engine: VLLMEngine, film: Path, rate: float
+) -> None:
+    prompt = film_prompt(engine, film, rate)
+    assert prompt.clip.fps == pytest.approx(rate, rel=0.01)
+    view = engine.view(prompt)
+    np.testing.assert_array_equal(view.ids, prompt.ids)
+    np.testing.assert_array_equal(view.positions, prompt.positions)
+    assert view.next_position == prompt.next_position
+    assert view.grids.tolist() == [list(prompt.clip.grid)]
+    [answers] = engine.generate([prompt], n=4, max_new_tokens=12, temperature=0.8, seed=3)
+    assert largest_difference(engine, prompt, answers, 0.8) < TOLERANCE
+
+
+@pytest.mark.vllm
+def test_true_times_of_a_ragged_list_are_told_alike(engine: VLLMEngine, tmp_path: Path) -> None:
+    policy: QwenVLPolicy = engine.policy
+    regular = engine.encoder
+    sample = frame_list_sample(tmp_path)
+    clip = replace(sample.clip, times=(0.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.5, 12.0))
+    try:
+        engine.bind(policy, policy.encoder(replace(tiny_sampling(policy.family), timestamps="text")))
+        prompt = engine.encoder.prompt(replace(sample, clip=clip))
+        text = engine.encoder.tokenizer.decode(prompt.ids.tolist())
+        assert [text.count(f"<{time} seconds>") for time in ("0.5", "2.5", "6.5", "10.8")] == [1, 1, 1, 1]
+        view = engine.view(prompt)
+        np.testing.assert_array_equal(view.ids, prompt.ids)
+        np.testing.assert_array_equal(view.positions, prompt.positions)
+        assert view.next_position == prompt.next_position
+        [answers] = engine.generate([prompt], n=4, max_new_tokens=12, temperature=0.8, seed=3)
+        assert largest_difference(engine, prompt, answers, 0.8) < TOLERANCE
+    finally:
+        engine.bind(policy, regular)
+
+
+@pytest.mark.vllm
+def test_the_rate_alone_moves_time_on_both_sides(engine: VLLMEngine, film: Path) -> None:
+    encoder = engine.encoder
+    # More than the 128 tokens that prompts share when they begin alike.
+    prompt = film_prompt(engine, film, 1.0, "Which instrument retracts the gallbladder? " * 12)
+    slow, fast = at_rate(encoder, prompt, 0.5), at_rate(encoder, prompt, 2.0)
+    views = [engine.view(each) for each in (slow, fast)]
+    if engine.policy.family == "qwen2_5_vl":
+        per_grid = len(prompt.ids[prompt.ids == encoder.processor.video_token_id]) // prompt.clip.grid[0]
+        for each, view, seconds in zip((slow, fast), views, (4.0, 1.0), strict=True):
+            for positions in (each.positions, view.positions):
+                time = positions[0, each.ids == encoder.processor.video_token_id][::per_grid]
+                assert set(np.diff(time).tolist()) == {int(encoder.tokens_per_second * seconds)}
+            assert view.ids.tolist() == prompt.ids.tolist()
+        assert views[0].next_position - views[1].next_position == 7 * int(encoder.tokens_per_second * 3.0)
+    else:
+        for each, view, stamps in zip((slow, fast), views, (("1.0", "5.0"), ("0.2", "1.2")), strict=True):
+            for ids in (each.ids, view.ids):
+                text = encoder.tokenizer.decode(ids)
+                assert [f"<{stamp} seconds>" in text for stamp in stamps] == [True, True]
+    told = engine.generate([slow, fast], n=1, max_new_tokens=1, temperature=0.0, seed=0)
+    for each, answers in zip((slow, fast), told, strict=True):
+        assert largest_difference(engine, each, answers, 1.0) < TOLERANCE
+    # The trainer at the other rate is told apart.
+    assert largest_difference(engine, fast, told[0], 1.0) > TOLERANCE
+
+
+@pytest.mark.vllm
+def test_new_weights_reach_the_engine(engine: VLLMEngine, film: Path) -> None:
+    prompt = film_prompt(engine, film, 1.0)
+    [before] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seed=0)
+    with torch.no_grad():
+        for name, parameter in engine.policy.named_parameters():
+            # Adapters of the language model and the vision tower itself.
+            if parameter.requires_grad:
+                parameter += 0.05 * torch.randn(
+                    parameter.shape, generator=torch.Generator().manual_seed(len(name))
+                )
+    assert largest_difference(engine, prompt, before, 1.0) > 1e-2
+    [after] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seed=0)
+    assert largest_difference(engine, prompt, after, 1.0) < TOLERANCE
+
+
+@pytest.mark.vllm
+def test_weights_are_handed_over_only_when_they_have_changed(
+    engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = film_prompt(engine, film, 1.0)
+    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seed=0)
+    loads: list[int] = []
+    load = engine._load_weights
+    monkeypatch.setattr(engine, "_load_weights", lambda: (loads.append(1), load()))
+    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seed=0)
+    assert loads == []
+    with torch.no_grad():
+        next(p for p in engine.policy.parameters() if p.requires_grad).add_(1e-3)
+    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seed=0)
+    assert loads == [1]
+
+
+@pytest.mark.vllm
+def test_greedy_answers_are_those_of_the_hf_engine(engine: VLLMEngine, film: Path) -> None:
+    hf = HFEngine()
+    hf.bind(engine.policy, engine.encoder)
+    prompts = [film_prompt(engine, film, rate) for rate in (0.5, 3.0)]
+    options: dict[str, Any] = {"n": 1, "max_new_tokens": 12, "temperature": 0.0, "seed": 0}
+    ours, theirs = hf.generate(prompts, **options), engine.generate(prompts, **options)
+    for [a], [b] in zip(ours, theirs, strict=True):
+        assert (a.text, a.token_ids, a.finish_reason) == (b.text, b.token_ids, b.finish_reason)
+        np.testing.assert_allclose(a.logps, b.logps, atol=TOLERANCE)
+
+
+@pytest.mark.vllm
+def test_seeds_counts_limits_and_ends(engine: VLLMEngine, film: Path) -> None:
+    prompts = [
+        film_prompt(engine, film, 1.0, question) for question in ("Which instrument?", "Where?", "When?")
+    ]
+    limits, done = [5, 1, 30], []
+
+    def sample(seed: int) -> list[list[Completion]]:
+        return engine.generate(
+            prompts, n=4, max_new_tokens=limits, temperature=1.5, seed=seed, progress=done.append
+        )
+
+    state = torch.random.get_rng_state()
+    first, again, other = sample(7), sample(7), sample(8)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert first == again
+    assert first != other
+    assert sum(done) == 9
+    ended = 0
+    for limit, group in zip(limits, first, strict=True):
+        assert len(group) == 4
+        for answer in group:
+            assert 1 <= len(answer.token_ids) <= limit
+            stop = answer.token_ids[-1] == engine.encoder.eos_token_id
+            ended += stop
+            assert answer.finish_reason == ("stop" if stop else "length")
+            assert stop or len(answer.token_ids) == limit
+            assert engine.encoder.eos_token_id not in answer.token_ids[:-1]
+            assert answer.text == engine.encoder.decode(answer.token_ids)
+    assert len({answer.token_ids for answer in first[2]}) == 4
+    assert engine.generate([], n=4, max_new_tokens=3, temperature=1.0, seed=0) == []
+
+
+@pytest.mark.vllm
+def test_banned_ids_are_never_sampled_and_end_tokens_end(
+    engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All but a few ids are banned, so that an unwanted one could not hide.
+    eos = engine.encoder.eos_token_id
+    allowed = [eos, *range(100, 110)]
+    vocabulary = engine.policy.qwen.config.text_config.vocab_size
+    banned = sorted({*range(vocabulary)} - {*allowed} | {*engine.policy.banned_ids})
+    monkeypatch.setattr(QwenVLPolicy, "banned_ids", property(lambda policy: banned))
+    prompt = film_prompt(engine, film, 1.0)
+    [group] = engine.generate([prompt], n=32, max_new_tokens=20, temperature=1.0, seed=0)
+    assert {token for answer in group for token in answer.token_ids} == {*allowed}
+    assert {answer.finish_reason for answer in group} == {"stop", "length"}
+    assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
+
+
+@pytest.mark.vllm
+def test_a_difference_in_time_ends_the_run(
+    engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = film_prompt(engine, film, 1.0)
+    shifted = replace(prompt, positions=prompt.positions + (prompt.ids == prompt.ids[-1]), next_position=9)
+    engine.bind(engine.policy, engine.encoder)
+    options: dict[str, Any] = {"n": 1, "max_new_tokens": 1, "temperature": 1.0, "seed": 0}
+    with pytest.raises(UserError, match=r"row 1 .*M-RoPE positions .*first answer token"):
+        engine.generate([shifted], **options)
+    engine.generate([prompt], **options)
+    # Compared once: from now on nothing is.
+    monkeypatch.setattr(engine, "view", None)
+    engine.generate([prompt], **options)
+
+
+@pytest.mark.vllm
+def test_requests_that_vllm_would_bend_are_refused(engine: VLLMEngine, film: Path) -> None:
+    prompt = film_prompt(engine, film, 1.0)
+    with pytest.raises(UserError, match=r"temperature is 0\.001"):
+        engine.generate([prompt], n=1, max_new_tokens=1, temperature=0.001, seed=0)
+    with pytest.raises(UserError, match=r"row 1 \(1\): .* answer of up to 1000 .* max_model_len=1024"):
+        engine.generate([prompt], n=1, max_new_tokens=1000, temperature=1.0, seed=0)
+
+
+@pytest.mark.vllm
+def test_starting_the_engine_leaves_the_process_alone(engine: VLLMEngine, film: Path) -> None:
+    engine.view(film_prompt(engine, film, 1.0))
+    assert torch.set_num_threads.__module__ != "vllm.v1.worker.cpu_worker"
+    assert torch.get_num_threads() == 1
+    assert torch.is_grad_enabled()
+    assert "LD_PRELOAD" not in os.environ
+    assert (os.environ["VLLM_NO_USAGE_STATS"], os.environ["DO_NOT_TRACK"]) == ("1", "1")
+
+
+@pytest.mark.vllm
+def test_a_model_that_vllm_cannot_serve_is_a_users_mistake(film: Path) -> None:
+    policy, encoder = tiny_policy("qwen2_5_vl")
+    engine = VLLMEngine(max_model_len=10**6, enforce_eager=True)
+    engine.bind(policy, encoder)
+    with pytest.raises(UserError, match=r"vLLM cannot serve .*max_model_len"):
+        engine.view(film_prompt(engine, film, 1.0))
+
+
+@pytest.mark.vllm
+def test_rounds_of_grpo_are_played_with_the_weights_of_the_moment(tmp_path: Path, uncompiled: None) -> None:
+    # vLLM's kernels for the CPU want wider heads than the scene's own model has.
+    shutil.copytree(tiny_directory("qwen2_5_vl"), tmp_path / "model")
+    engine = VLLMEngine(max_model_len=1024, max_num_seqs=16, kv_cache_gb=0.1, enforce_eager=True)
+    trainer, module, data = make_run(make_scene(tmp_path), tmp_path, module={"engine": engine})
+    differences: list[float] = []
+    play = module.play
+
+    def played(*prompts: Any, **options: Any) -> Any:
+        groups = play(*prompts, **options)
+        differences.append(module.round_numbers["train/logp_diff_max"])
+        return groups
+
+    module.play = played  # type: ignore[method-assign]
+    trainer.fit(module, data)
+    assert len(differences) == 2
+    assert max(differences) < TOLERANCE
+    engine._llm = None
+    leave_process_group()
+
+
+def test_a_missing_vllm_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medgrpo.rollout.vllm.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"medgrpo\[vllm\]"):
+        VLLMEngine().bind(SimpleNamespace(), SimpleNamespace())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pixels_are_handed_over_and_not_copied(family: Family, tmp_path: Path) -> None:
+    _, encoder = tiny_policy(family)
+    prompt = encoder.prompt(frame_list_sample(tmp_path))
+    handed = hand_over(encoder, prompt)
+    [(frames, times)] = handed["multi_modal_data"]["video"]
+    assert frames is prompt.clip.frames
+    assert (times["fps"], len(times["frames_indices"])) == ((1.0 if family == "qwen2_5_vl" else 1000.0), 8)
+    assert frames.dtype == torch.uint8
+    assert handed["prompt_token_ids"].count(encoder.processor.video_token_id) == 1
+    assert videos_per_clip(encoder) == 1
+
+
+def test_a_clip_with_written_timestamps_is_a_video_a_grid(tmp_path: Path) -> None:
+    policy, _ = tiny_policy("qwen2_5_vl")
+    encoder = policy.encoder(replace(tiny_sampling(), timestamps="text"))
+    prompt = encoder.prompt(frame_list_sample(tmp_path))
+    handed = hand_over(encoder, prompt)
+    videos = handed["multi_modal_data"]["video"]
+    assert len(videos) == handed["prompt_token_ids"].count(encoder.processor.video_token_id) == 4
+    assert videos_per_clip(encoder) == 8
+    storage = prompt.clip.frames.untyped_storage().data_ptr()
+    assert all(frames.untyped_storage().data_ptr() == storage for frames, _ in videos)
+    assert torch.equal(torch.cat([frames for frames, _ in videos]), prompt.clip.frames)
+
+
+def test_every_difference_is_named(tmp_path: Path) -> None:
+    _, encoder = tiny_policy("qwen2_5_vl")
+    prompt = encoder.prompt(frame_list_sample(tmp_path))
+    same = PromptView(prompt.ids, prompt.positions, prompt.next_position, np.array([prompt.clip.grid]))
+    assert differences(encoder, prompt, same) == []
+    ids = prompt.ids.copy()
+    ids[4] += 1
+    assert differences(encoder, prompt, replace(same, ids=ids)) == [
+        f"prompt token ids (from token 4: {ids[4] - 1} here, {ids[4]} there)"
+    ]
+    assert differences(encoder, prompt, replace(same, ids=ids[1:])) == [
+        f"prompt token ids ({len(ids)} tokens here, {len(ids) - 1} there)"
+    ]
+    late = prompt.positions.copy()
+    late[0, 9] += 3
+    assert (
+        "M-RoPE positions (from token 9: " in differences(encoder, prompt, replace(same, positions=late))[0]
+    )
+    assert differences(encoder, prompt, replace(same, next_position=1, grids=np.array([[1, 2, 2]]))) == [
+        f"position of the first answer token ({prompt.next_position} here, 1 there)",
+        f"video grid ({[list(prompt.clip.grid)]} here, [[1, 2, 2]] there)",
+    ]
