@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: each task's own limit)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default %(default)s)")
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "quarantine"),
+        default="stop",
+        help="what a row whose frames cannot be read does: stop, or be set aside in OUT.quarantine.jsonl and "
+        "counted; default: stop",
+    )
     add_media_options(parser)
     parser.add_argument("--plots", type=Path, help="folder for a plot of each metric's distributions")
 
@@ -57,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from medgrpo.data.lazy_records import open_records
+    from medgrpo.evaluation.inputs import unread_rows, write_quarantine
     from medgrpo.evaluation.runner import predict
     from medgrpo.rewards.statistics import Provenance, Statistics
     from medgrpo.tasks import canonical_task
@@ -70,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
             f"{args.records}: row {records.rows[unknown[0]]}: no answer; statistics need them, "
             "the test split has none"
         )
-    samples = list(records.select(spread_over_pairs(records.pairs, args.prompts_per_pair)))
+    samples = records.select(spread_over_pairs(records.pairs, args.prompts_per_pair))
     if not samples:
         raise UserError(f"{args.records}: no row of the tasks {', '.join(sorted(tasks))}")
+    problems: dict[int, str] = {}
     texts = predict(
         args.model,
         samples,
@@ -82,7 +91,10 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         max_new_tokens=args.max_new_tokens,
         progress="sample answers",
+        problems=problems if args.on_error == "quarantine" else None,
     )
+    if len(problems) == len(samples):
+        raise UserError(f"{args.records}: no row has frames that can be read; the first: {problems[0]}")
     asked = [sample for sample, group in zip(samples, texts, strict=True) for _ in group]
     raw = reward.raw_metrics(asked, [text for group in texts for text in group])
     names = {name for metrics in raw for name in metrics}
@@ -104,6 +116,10 @@ def run(args: argparse.Namespace) -> int:
 
         plot_distributions(asked, raw, statistics, args.plots)
         print(f"wrote {args.plots}")
+    if problems:
+        aside = args.out.with_name(f"{args.out.stem}.quarantine.jsonl")
+        write_quarantine(unread_rows(samples, problems), aside)
+        print(f"set aside: {len(problems)} of {len(samples)} rows, with their reasons in {aside}")
     print(f"wrote {args.out}")
     return 0
 

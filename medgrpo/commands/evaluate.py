@@ -18,6 +18,7 @@ from medgrpo.errors import UserError
 from medgrpo.types import PairKey, Sample
 
 if TYPE_CHECKING:
+    from medgrpo.data.lazy_records import Records
     from medgrpo.evaluation import Scores
     from medgrpo.evaluation.inputs import ScoringInput
 
@@ -70,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-error",
         choices=("stop", "quarantine"),
         default="stop",
-        help="what a defective record or prediction does: stop, or be set aside in OUT.quarantine.jsonl and "
-        "counted (with --predictions); default: stop",
+        help="what a defective record or prediction (with --model: a row whose frames cannot be read) does: "
+        "stop, or be set aside in OUT.quarantine.jsonl and counted; default: stop",
     )
     parser.add_argument("--json", action="store_true", help="print board and counts as JSON and nothing else")
     add_media_options(parser)
@@ -80,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read or make predictions, score them, write the scores and print the tables."""
     from medgrpo.evaluation import evaluate
+    from medgrpo.evaluation.inputs import write_quarantine
     from medgrpo.services.encoder import SentenceEncoder
 
     _check(args)
@@ -91,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
     except UserError as error:
         raise UserError(f"{args.model or args.predictions} on {args.records}: {error}") from error
     if given.defects:
-        aside = given.write_quarantine(args.out.with_name(f"{args.out.stem}.quarantine.jsonl"))
+        path = args.out.with_name(f"{args.out.stem}.quarantine.jsonl")
+        aside = write_quarantine(given.defects, path)
         scores = replace(scores, counts={**scores.counts, "quarantined": aside})
     scores.write(args.out)
     if args.json:
@@ -130,8 +133,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(
             "--shuffle-videos, --save-predictions and --temperature need --model, which makes the predictions"
         )
-    if args.model is not None and args.on_error == "quarantine":
-        raise UserError("--on-error quarantine is for --predictions; see `medgrpo check --clean` for records")
     if args.samples < 1 or args.batch_size < 1 or (args.rows_per_pair is not None and args.rows_per_pair < 1):
         raise UserError("--samples, --batch-size and --rows-per-pair must be at least 1")
     if not 0.0 <= args.temperature < math.inf:
@@ -163,25 +164,32 @@ def _read(args: argparse.Namespace) -> ScoringInput:
         raise UserError(f"{args.predictions} on {args.records}: {error}") from None
 
 
-def _samples(args: argparse.Namespace) -> Sequence[Sample]:
-    """The chosen rows as lazily read samples."""
-    from medgrpo.data.lazy_records import open_records
+def _samples(args: argparse.Namespace) -> Records:
+    """The chosen rows as lazily read samples.
 
-    return select_rows(open_records(args.records, **media_options(args)), args.rows_per_pair)
+    Raises:
+        UserError: At the first defective record.
+    """
+    from medgrpo.data.lazy_records import Records, open_records
+
+    chosen = select_rows(open_records(args.records, **media_options(args)), args.rows_per_pair)
+    assert isinstance(chosen, Records)
+    return chosen
 
 
 def _answered(args: argparse.Namespace) -> ScoringInput:
-    """Records repeated as often as they are answered, and the answers of the model."""
-    from medgrpo.evaluation.inputs import ScoringInput
+    """Records repeated as often as they are answered, the answers, and the rows that have none."""
+    from medgrpo.evaluation.inputs import ScoringInput, unread_rows
     from medgrpo.evaluation.predictions import prediction_entry, write_predictions
     from medgrpo.evaluation.runner import complete
 
     samples = _samples(args)
-    asked = samples
+    asked: Sequence[Sample] = samples
     if args.shuffle_videos:
         from medgrpo.evaluation.blind import shuffle_videos
 
         asked = shuffle_videos(samples, seed=args.seed)
+    problems: dict[int, str] = {}
     groups = complete(
         args.model,
         asked,
@@ -191,7 +199,10 @@ def _answered(args: argparse.Namespace) -> ScoringInput:
         batch_size=args.batch_size,
         max_new_tokens=args.max_new_tokens,
         progress=f"answer {args.records.name}",
+        problems=problems if args.on_error == "quarantine" else None,
     )
+    if len(problems) == len(samples) > 0:
+        raise UserError(f"{args.records}: no row has frames that can be read; the first: {problems[0]}")
     pairs = [
         (sample, prediction_entry(sample, completion))
         for sample, completions in zip(samples, groups, strict=True)
@@ -199,7 +210,9 @@ def _answered(args: argparse.Namespace) -> ScoringInput:
     ]
     if args.save_predictions:
         write_predictions(args.save_predictions, (entry for _, entry in pairs))
-    return ScoringInput([sample for sample, _ in pairs], [entry for _, entry in pairs])
+    return ScoringInput(
+        [sample for sample, _ in pairs], [entry for _, entry in pairs], unread_rows(samples, problems)
+    )
 
 
 def select_rows(samples: Sequence[Sample], per_pair: int | None) -> Sequence[Sample]:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 
+from medgrpo.data.bad_clips import BadClips
 from medgrpo.data.clip_frames import frame_cache
 from medgrpo.data.encode import Encoder
 from medgrpo.data.index import prepare_index
 from medgrpo.data.lazy_records import Records, open_records
+from medgrpo.data.readable import ReadableRows
 from medgrpo.data.readers import check_backend
 from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.types import Sample
 
-__all__ = ["ClipDataModule"]
+__all__ = ["BAD_CLIPS", "ClipDataModule"]
+
+BAD_CLIPS = "bad_clips.jsonl"
+"""Report of the rows that were set aside, in the run's folder."""
 
 
 class ClipDataModule(L.LightningDataModule):
@@ -30,9 +38,11 @@ class ClipDataModule(L.LightningDataModule):
         decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
         frame_cache: Folder that keeps resized frames between runs; None keeps recent ones in memory.
         frame_cache_gb: Most gigabytes in that folder.
+        max_bad_clips: Most clips whose frames cannot be read that are set aside; 0 stops at the first.
 
     Raises:
         UserError: If there is no such decoder.
+        ValueError: If ``max_bad_clips`` is negative.
     """
 
     def __init__(
@@ -47,8 +57,11 @@ class ClipDataModule(L.LightningDataModule):
         decode_seconds: float | None,
         frame_cache: str | None,
         frame_cache_gb: float,
+        max_bad_clips: int,
     ) -> None:
         super().__init__()
+        if max_bad_clips < 0:
+            raise ValueError(f"data.max_bad_clips must be at least 0, got {max_bad_clips}")
         self.files = tuple(file for file in files if file is not None)
         self.sampling = sampling
         self.media_root = media_root
@@ -58,6 +71,7 @@ class ClipDataModule(L.LightningDataModule):
         self.decode_seconds = decode_seconds
         self.frame_cache = frame_cache
         self.frame_cache_gb = frame_cache_gb
+        self.max_bad_clips = max_bad_clips
 
     @property
     def attached_trainer(self) -> Any:
@@ -78,6 +92,15 @@ class ClipDataModule(L.LightningDataModule):
             UserError: At the first defect, naming file, row and field.
         """
         return open_records(records, media_root=self.media_root, media_prefixes=self.media_prefixes)
+
+    @cached_property
+    def bad_clips(self) -> BadClips:
+        """What the run has set aside, in all of its processes."""
+        return BadClips(Path(self.attached_trainer.default_root_dir) / BAD_CLIPS, self.max_bad_clips)
+
+    def readable(self, records: str, samples: Sequence[Sample], encoder: Encoder) -> ReadableRows:
+        """Rows of a records file as prompts; bad clips are set aside as far as the config allows."""
+        return ReadableRows(records, samples, encoder, self.bad_clips)
 
     def encoder_for(self, policy: Any) -> Encoder:
         """Load the policy and make the encoder that matches it."""

@@ -49,7 +49,8 @@ class ClipFrames:
             uint8 ``[T, 3, H, W]``, shared with later callers: not to be written to; and the plan.
 
         Raises:
-            UserError: If the frames cannot be read, or the policy cannot sample them.
+            ClipError: If the frames cannot be read, or the policy cannot sample them.
+            UserError: If the box is no box of the clip, or the cache cannot be written.
         """
         reader = open_reader(sample.clip, self.video_backend, self.decode_seconds)
         if sample.clip.video is not None:

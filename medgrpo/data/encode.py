@@ -6,10 +6,10 @@ switched off, so that what the policy decided is what the model sees, in trainin
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, pack_groups
 from medgrpo.data.positions import mrope_positions
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
 from medgrpo.data.video_text import ClipForm, ClipText
-from medgrpo.errors import UserError
+from medgrpo.errors import ClipError, UserError
 from medgrpo.types import Clip, Region, Sample
 
 __all__ = ["EncodedClip", "EncodedPrompt", "Encoder"]
@@ -105,18 +105,26 @@ class Encoder:
         self.group_layout = group_layout
         self.pad_token_id: int = self.tokenizer.pad_token_id
         self.eos_token_id: int = self.tokenizer.eos_token_id
-        self._clips: OrderedDict[tuple[Clip, Region | None], EncodedClip] = OrderedDict()
+        # Shared while a prompt is alive; what memory keeps beyond that is the cache's to bound.
+        self._clips: WeakValueDictionary[tuple[Clip, Region | None], EncodedClip] = WeakValueDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_clips"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"_clips": WeakValueDictionary()}
 
     def prompt(self, sample: Sample) -> EncodedPrompt:
         """Encode one question.
 
         Raises:
-            UserError: If a frame cannot be read or the prompt is too long; the message names the row.
+            ClipError: If the frames cannot be read; the message names the row, and the cause does not.
+            UserError: If the prompt is too long.
         """
         try:
             clip = self._clip(sample)
-        except UserError as error:
-            raise UserError(f"row {sample.row} ({sample.id}): {error}") from error
+        except ClipError as error:
+            raise ClipError(f"row {sample.row} ({sample.id}): {error}") from error
         return self.assemble(sample, clip)
 
     def assemble(self, sample: Sample, clip: EncodedClip) -> EncodedPrompt:
@@ -216,11 +224,7 @@ class Encoder:
 
     def _clip(self, sample: Sample) -> EncodedClip:
         key = (sample.clip, sample.region)
-        if key in self._clips:
-            self._clips.move_to_end(key)
-            return self._clips[key]
-        frames, plan = self.frames.read(sample)
-        clip = self._clips[key] = self.clip_of(frames, plan)
-        if len(self._clips) > 256:
-            self._clips.popitem(last=False)
+        clip = self._clips.get(key)
+        if clip is None:
+            clip = self._clips[key] = self.clip_of(*self.frames.read(sample))
         return clip

@@ -80,12 +80,15 @@ def number(text: str | None) -> float:
 MAX_RATE = 10_000.0
 """Frames a second beyond which a rate is a mistake, of units for example."""
 
+MIN_RATE = 1e-4
+"""The same at the other end: a frame in almost three hours."""
+
 
 def positive_rate(metadata: Mapping[str, str], name: str) -> float:
     """A rate in frames a second from a row's metadata.
 
     Raises:
-        FieldError: If it is missing, not a number, not positive or beyond any camera.
+        FieldError: If it is missing, not a number, not positive or not that of any camera.
     """
     text = metadata.get(name)
     rate = number(text)
@@ -94,4 +97,6 @@ def positive_rate(metadata: Mapping[str, str], name: str) -> float:
         raise FieldError(f"metadata.{name}", f"{found}; expected a positive number of frames a second")
     if rate > MAX_RATE:
         raise FieldError(f"metadata.{name}", f"is {text!r}; no camera has over {MAX_RATE:g} frames a second")
+    if rate < MIN_RATE:
+        raise FieldError(f"metadata.{name}", f"is {text!r}; no camera has under {MIN_RATE:g} frames a second")
     return rate

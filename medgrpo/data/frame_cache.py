@@ -13,6 +13,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,8 @@ class FrameCache:
 
     Args:
         root: Folder of the entries on disk, made when missing; None keeps them in memory alone.
-        memory_bytes: Most pixels in memory, the least recently used go first; 0 keeps none.
+        memory_bytes: Most bytes of frames and times in memory, the least recently used go first; 0 keeps
+            none. A process that gets a copy starts with none.
         disk_bytes: Most bytes on disk, the least recently used go first; None is no bound.
 
     Attributes:
@@ -66,6 +68,9 @@ class FrameCache:
         self.misses = 0
         self._entries: OrderedDict[str, np.ndarray] = OrderedDict()
         self._bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_entries": OrderedDict(), "_bytes": 0}
 
     @property
     def broken(self) -> int:
@@ -101,9 +106,8 @@ class FrameCache:
         if (overlay is None) != (overlay_key == ""):
             raise ValueError("an overlay needs a key, and a key an overlay")
         source = frame_key(reader.identity(indices), indices, height, width, overlay_key)
-        frames = self._entries.get(source)
+        frames = self._recall(source)
         if frames is not None:
-            self._entries.move_to_end(source)
             self.hits += 1
             return frames
         key = ""
@@ -124,7 +128,7 @@ class FrameCache:
         return frames
 
     def describe(self, reader: FrameReader) -> tuple[np.ndarray, tuple[int, int]]:
-        """Times and size of a clip, from the disk or else from the reader, which scans the file for them.
+        """Times and size of a clip, from the cache or else from the reader, which scans the file for them.
 
         Returns:
             Seconds, float64 ``[N]``; height and width in pixels.
@@ -133,20 +137,28 @@ class FrameCache:
             VideoError: If the file cannot be read.
             UserError: If the folder cannot be written.
         """
-        if self.store is None:
-            return reader.times(), reader.size()
         key = hashlib.sha256(json.dumps([VERSION, "times", reader.identity()]).encode()).hexdigest()
-        described = self.store.load(key)
+        described = self._recall(key)
         if described is None:
-            described = np.concatenate((np.asarray(reader.size(), np.float64), reader.times()))
-            self.store.save(key, described)
+            described = None if self.store is None else self.store.load(key)
+            if described is None:
+                described = np.concatenate((np.asarray(reader.size(), np.float64), reader.times()))
+                if self.store is not None:
+                    self.store.save(key, described)
+            self._remember(key, described)
         return described[2:], (int(described[0]), int(described[1]))
 
-    def _remember(self, key: str, frames: np.ndarray) -> None:
-        if frames.nbytes > self.memory_bytes:
+    def _recall(self, key: str) -> np.ndarray | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
+
+    def _remember(self, key: str, entry: np.ndarray) -> None:
+        if entry.nbytes > self.memory_bytes:
             return
-        self._entries[key] = frames
-        self._bytes += frames.nbytes
+        self._entries[key] = entry
+        self._bytes += entry.nbytes
         while self._bytes > self.memory_bytes:
             _, dropped = self._entries.popitem(last=False)
             self._bytes -= dropped.nbytes

@@ -95,7 +95,7 @@ def fill(records: Records, filling: Filling, workers: int, progress: bool = True
 
 
 def bad_clip_rows(records: Records, problems: dict[int, str]) -> Iterator[dict[str, Any]]:
-    """The rows whose frames cannot be had, with ``_row`` and ``_defects`` as ``medgrpo check`` has them."""
+    """The rows whose frames cannot be read, with ``_row`` and ``_defects`` as ``medgrpo check`` has them."""
     for position, problem in sorted(problems.items()):
         told = [{"field": "video", "problem": problem}]
         yield {"_row": int(records.rows[position]), "_defects": told} | records.raw(position)

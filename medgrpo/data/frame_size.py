@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from medgrpo.errors import UserError
+from medgrpo.errors import ClipError
 
 __all__ = ["MAX_ASPECT", "FrameLayout", "fit_frame"]
 
@@ -87,10 +87,10 @@ def fit_frame(
         aspect_tolerance: Largest change of width over height that a picture may suffer, as a share.
 
     Raises:
-        UserError: If a side is below one pixel or the aspect ratio is beyond 200.
+        ClipError: If a side is below one pixel or the aspect ratio is beyond 200.
     """
     if min(height, width) < 1 or max(height, width) / min(height, width) > MAX_ASPECT:
-        raise UserError(
+        raise ClipError(
             f"cannot show a frame of {width}x{height} pixels: the aspect ratio is beyond {MAX_ASPECT:g}"
         )
     rows, columns = _grids(min_tokens, max_tokens)

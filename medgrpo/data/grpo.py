@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.clip_data import ClipDataModule
 from medgrpo.data.clip_frames import DECODE_SECONDS
-from medgrpo.data.encode import EncodedPrompt
-from medgrpo.data.lazy_records import Records, pairs_of
-from medgrpo.data.prompts import choose_prompts, choose_rows, derive_seed
-from medgrpo.data.refill import Refill, choose_refill
+from medgrpo.data.lazy_records import pairs_of
+from medgrpo.data.prompts import choose_rows, derive_seed
+from medgrpo.data.readable import ReadableRows
+from medgrpo.data.refill import Refill, RoundPrompts
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.tasks import get_task
-from medgrpo.types import Sample
 
 __all__ = ["PAPER_TASKS", "GRPOData"]
 
@@ -48,6 +49,8 @@ class GRPOData(ClipDataModule):
         decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
         frame_cache: Folder that keeps resized frames between runs; None keeps recent ones in memory.
         frame_cache_gb: Most gigabytes in that folder; frames that were not used for longest go first.
+        max_bad_clips: Most clips whose frames cannot be read that are set aside, listed in
+            ``bad_clips.jsonl`` in the run's folder; 0 stops at the first.
         seed: Of prompts, answers and the order of micro-batches.
     """
 
@@ -69,6 +72,7 @@ class GRPOData(ClipDataModule):
         decode_seconds: float | None = DECODE_SECONDS,
         frame_cache: str | None = None,
         frame_cache_gb: float = 100.0,
+        max_bad_clips: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -81,6 +85,7 @@ class GRPOData(ClipDataModule):
             decode_seconds=decode_seconds,
             frame_cache=frame_cache,
             frame_cache_gb=frame_cache_gb,
+            max_bad_clips=max_bad_clips,
         )
         for name, value in (
             ("prompts_per_round", prompts_per_round),
@@ -120,7 +125,8 @@ class GRPOData(ClipDataModule):
             raise UserError(
                 f"{self.records}: no row with a reference answer has one of the tasks {', '.join(self.tasks)}"
             )
-        self.replay_samples = self._open_replay() if module.replay_weight > 0 else None
+        self.rows = self.readable(self.records, self.samples, self.encoder)
+        self.replayed = self._open_replay() if module.replay_weight > 0 else None
         first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(self.samples))))}
         module.prepare(self.encoder, list(self.samples.select(sorted(first.values()))))
 
@@ -179,26 +185,19 @@ class GRPOData(ClipDataModule):
                 "cannot share evenly; make it a multiple"
             )
 
-    def _open_replay(self) -> Records:
+    def _open_replay(self) -> ReadableRows:
         if self.replay_records is None:
             raise UserError("model.replay_weight is above 0: set data.replay_records to the rows to replay")
         samples = self.open_records(self.replay_records).where(answered=True)
         if not samples:
             raise UserError(f"{self.replay_records}: no row has a reference answer to replay")
-        return samples
+        return self.readable(self.replay_records, samples, self.encoder)
 
     def _play(self, index: int) -> RolloutLoader:
         trainer = self.attached_trainer
         rank, world = trainer.global_rank, trainer.world_size
-        pairs = pairs_of(self.samples)
-        rows = choose_prompts(pairs, self.prompts_per_round, seed=self.seed, round_index=index)
-
-        def another(slot: int, attempt: int) -> EncodedPrompt | None:
-            row = choose_refill(pairs, rows, slot, attempt, seed=self.seed, round_index=index)
-            return None if row is None else self.encoder.prompt(self.samples[row])
-
-        slots = range(rank, len(rows), world)
-        prompts = {slot: self.encoder.prompt(self.samples[rows[slot]]) for slot in slots}
+        asked = RoundPrompts(self.rows, self.prompts_per_round, seed=self.seed, round_index=index)
+        prompts = {slot: asked.first(slot) for slot in range(rank, self.prompts_per_round, world)}
         batches = plan_batches(
             len(prompts),
             groups_per_batch=self.groups_per_batch,
@@ -213,18 +212,22 @@ class GRPOData(ClipDataModule):
             seed=derive_seed(self.seed, index, rank),
             groups_per_batch=self.groups_per_batch,
             single_step=len(batches) <= accumulate,
-            refill=Refill(self.refill_attempts, another),
+            refill=Refill(self.refill_attempts, asked.another),
         )
         return RolloutLoader(
             self.encoder, groups, batches, accumulate, self._replay(index, len(batches), rank, world)
         )
 
-    def _replay(self, index: int, batches: int, rank: int, world: int) -> list[list[Sample]] | None:
-        """Rows to replay in each micro-batch: the draws of all micro-batches of all rounds, in order."""
-        if self.replay_samples is None:
+    def _replay(self, index: int, batches: int, rank: int, world: int) -> Callable[[int], PolicyBatch] | None:
+        """Makes the rows to replay in each micro-batch: the draws of all micro-batches of all rounds."""
+        if self.replayed is None:
             return None
-        draws = [(index * batches + batch) * world + rank for batch in range(batches)]
-        rows = [
-            choose_rows(len(self.replay_samples), self.replay_rows, seed=self.seed, draw=d) for d in draws
-        ]
-        return [[self.replay_samples[row] for row in chosen] for chosen in rows]
+        replayed, total = self.replayed, len(self.replayed.samples)
+
+        def batch(number: int) -> PolicyBatch:
+            draw = (index * batches + number) * world + rank
+            rows = choose_rows(total, self.replay_rows, seed=self.seed, draw=draw)
+            following = ([(rows[-1] + step) % total] for step in range(1, total))
+            return replayed.collate(replayed.take(rows, following))
+
+        return batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ import torch
 from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.distributed import gather_objects
 from medgrpo.data.packed_batch import AnswerBatch
-from medgrpo.types import Completion, Sample
+from medgrpo.types import Completion
 
 __all__ = ["AnswerGroup", "RolloutBatch", "RolloutLoader", "StepSize", "collate_groups", "plan_batches"]
 
@@ -164,7 +164,8 @@ class RolloutLoader:
         groups: Of this rank.
         batches: Indices into ``groups``, from :func:`plan_batches`.
         accumulate: Micro-batches in an optimizer step.
-        replay: For each micro-batch the rows with reference answers to learn from besides; None for none.
+        replay: Makes the rows with reference answers that a micro-batch learns from besides, by its number;
+            None for none.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class RolloutLoader:
         groups: Sequence[AnswerGroup],
         batches: Sequence[Sequence[int]],
         accumulate: int,
-        replay: Sequence[Sequence[Sample]] | None = None,
+        replay: Callable[[int], PolicyBatch] | None = None,
     ) -> None:
         self.encoder = encoder
         self.groups = groups
@@ -187,13 +188,7 @@ class RolloutLoader:
 
     def __iter__(self) -> Iterator[RolloutBatch]:
         for index, batch in enumerate(self.batches):
-            replay = None
-            if self.replay is not None:
-                rows = self.replay[index]
-                replay = self.encoder.collate(
-                    [self.encoder.prompt(sample) for sample in rows],
-                    [self.encoder.answer(str(sample.answer)) for sample in rows],
-                )
+            replay = None if self.replay is None else self.replay(index)
             step = self.steps[index // self.accumulate]
             yield collate_groups(self.encoder, [self.groups[i] for i in batch], step, replay)
 

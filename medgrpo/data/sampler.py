@@ -6,15 +6,31 @@ Rows that ask about the same clip travel together, so a batch decodes and encode
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-__all__ = ["ClipBatchSampler"]
+__all__ = ["BatchRows", "ClipBatchSampler"]
 
 
-class ClipBatchSampler(Sampler[list[int]]):
+@dataclass(frozen=True)
+class BatchRows:
+    """What a batch is made of.
+
+    Attributes:
+        rows: Its rows, those of a clip together.
+        spare: Rows to take, one clip at a time, should none of its own have readable frames: those of the
+            clips that follow in the epoch.
+    """
+
+    rows: list[int]
+    spare: list[list[int]]
+
+
+class ClipBatchSampler(Sampler[BatchRows]):
     """Batches of clips with their questions.
 
     Every epoch shuffles the clips and, within a clip, its questions. Ranks take batches in turn; the tail
@@ -31,6 +47,7 @@ class ClipBatchSampler(Sampler[list[int]]):
         weights: How often each row is expected in an epoch, with mean 1, see
             :func:`medgrpo.data.mixture.row_weights`; None is once. A row of weight 2.3 comes twice, and with
             a chance of 0.3 once more.
+        spare_clips: Other clips to name with each batch, for one that turns out to be unreadable.
 
     Raises:
         ValueError: If there are fewer clips than one batch for every rank.
@@ -47,10 +64,13 @@ class ClipBatchSampler(Sampler[list[int]]):
         world_size: int = 1,
         skip: int = 0,
         weights: Sequence[float] | NDArray[np.float64] | None = None,
+        spare_clips: int = 0,
     ) -> None:
         groups: dict[Hashable, list[int]] = {}
         for row, clip in enumerate(clips):
             groups.setdefault(clip, []).append(row)
+        self.clips = clips
+        self.spare_clips = spare_clips
         self.groups = list(groups.values())
         self.clips_per_batch = clips_per_batch
         self.rows_per_clip = rows_per_clip
@@ -74,7 +94,7 @@ class ClipBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.batches
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[BatchRows]:
         generator = np.random.default_rng([self.seed, self.epoch])
         units = self._units(generator)
         order = generator.permutation(len(units))
@@ -83,7 +103,20 @@ class ClipBatchSampler(Sampler[list[int]]):
         skip, self.skip = self.skip, 0
         for batch in range(skip, self.batches):
             first = (batch * self.world_size + self.rank) * self.clips_per_batch
-            yield [row for unit in order[first : first + self.clips_per_batch] for row in units[unit]]
+            after = first + self.clips_per_batch
+            rows = [row for unit in order[first:after] for row in units[unit]]
+            following = chain(order[after:], order[:first])
+            yield BatchRows(rows, self._spare(rows, (units[unit] for unit in following)))
+
+    def _spare(self, rows: list[int], following: Iterator[list[int]]) -> list[list[int]]:
+        """The first units of other clips, one a clip."""
+        spare: dict[Hashable, list[int]] = {}
+        own = {self.clips[row] for row in rows}
+        while len(spare) < self.spare_clips and (unit := next(following, None)) is not None:
+            clip = self.clips[unit[0]]
+            if clip not in own:
+                spare.setdefault(clip, unit)
+        return list(spare.values())
 
     def _units(self, generator: np.random.Generator) -> list[list[int]]:
         """The clips of an epoch, each with up to ``rows_per_clip`` of its questions."""

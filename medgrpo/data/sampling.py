@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from medgrpo.data.frame_size import FrameLayout, fit_frame
-from medgrpo.errors import UserError
+from medgrpo.errors import ClipError, UserError
 
 __all__ = ["FramePlan", "SamplingPolicy", "Timestamps"]
 
@@ -140,14 +140,14 @@ class SamplingPolicy:
             keep: Index of a frame that must be among the chosen: the nearest chosen one gives way to it.
 
         Raises:
-            UserError: If there are no frames, times are not finite or decrease, the aspect ratio is beyond
+            ClipError: If there are no frames, times are not finite or decrease, the aspect ratio is beyond
                 200, or told times miss the true ones by more than ``max_residual``.
         """
         times = np.asarray(times, dtype=np.float64)
         if times.size == 0:
-            raise UserError("the clip has no frames")
+            raise ClipError("the clip has no frames")
         if not np.isfinite(times).all() or (np.diff(times) < 0).any():
-            raise UserError("the clip's frame times are not finite or go backwards")
+            raise ClipError("the clip's frame times are not finite or go backwards")
         distinct = np.concatenate(([0], 1 + np.flatnonzero(np.diff(times) > 0)))
         pts = times[distinct]
         picks, step, padded = self._pick(pts)
@@ -174,7 +174,7 @@ class SamplingPolicy:
             padded=padded,
         )
         if self.max_residual is not None and plan.residual > self.max_residual:
-            raise UserError(
+            raise ClipError(
                 f"told times differ from true ones by up to {plan.residual:.3f} s, more than "
                 f"max_residual={self.max_residual}; raise it, leave out the clip, or tell true times: "
                 "timestamps: text"

@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.clip_data import ClipDataModule
 from medgrpo.data.clip_frames import DECODE_SECONDS
-from medgrpo.data.encode import EncodedPrompt, Encoder
+from medgrpo.data.clip_loader import ClipLoader
 from medgrpo.data.lazy_records import answered_of, clips_of, pairs_of
 from medgrpo.data.mixture import row_weights
-from medgrpo.data.sampler import ClipBatchSampler
+from medgrpo.data.readable import ReadableRows
+from medgrpo.data.sampler import BatchRows, ClipBatchSampler
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
-from medgrpo.types import Sample
 
-__all__ = ["AnsweredSamples", "SFTData", "answered_collate"]
+__all__ = ["AnsweredBatches", "SFTData", "ValidationBatches"]
 
 
-class AnsweredSamples(Dataset[tuple[EncodedPrompt, list[int]]]):
-    """Encodes a row and its reference answer when asked for it.
+class AnsweredBatches(Dataset[PolicyBatch | None]):
+    """Encodes the rows of a batch and their reference answers when asked for them.
 
     Args:
-        samples: Rows with answers.
-        encoder: Of the policy in training.
+        rows: Rows with answers.
 
     Raises:
         UserError: If a row has no answer, such as those of the test split.
     """
 
-    def __init__(self, samples: Sequence[Sample], encoder: Encoder) -> None:
-        answered = answered_of(samples)
+    def __init__(self, rows: ReadableRows) -> None:
+        answered = answered_of(rows.samples)
         if not all(answered):
-            sample = samples[answered.index(False)]
+            sample = rows.samples[answered.index(False)]
             raise UserError(
                 f"row {sample.row} ({sample.id}): no reference answer (gpt turn), which training needs"
             )
-        self.samples = samples
-        self.encoder = encoder
+        self.rows = rows
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> tuple[EncodedPrompt, list[int]]:
-        sample = self.samples[index]
-        assert sample.answer is not None
-        return self.encoder.prompt(sample), self.encoder.answer(sample.answer)
+    def __getitem__(self, batch: BatchRows) -> PolicyBatch:
+        return self.rows.collate(self.rows.take(batch.rows, batch.spare))
 
 
-def answered_collate(encoder: Encoder) -> Callable[[Sequence[tuple[EncodedPrompt, list[int]]]], PolicyBatch]:
-    """A ``collate_fn`` for :class:`AnsweredSamples`."""
+class ValidationBatches(AnsweredBatches):
+    """The same, where no other rows may stand for those that cannot be read: then the batch is None."""
 
-    def collate_fn(items: Sequence[tuple[EncodedPrompt, list[int]]]) -> PolicyBatch:
-        return encoder.collate([prompt for prompt, _ in items], [answer for _, answer in items])
-
-    return collate_fn
+    def __getitem__(self, batch: Sequence[int]) -> PolicyBatch | None:  # type: ignore[override]
+        prompts = [prompt for prompt in map(self.rows.prompt, batch) if prompt is not None]
+        return self.rows.collate(prompts) if prompts else None
 
 
 class SFTData(ClipDataModule):
@@ -74,11 +65,14 @@ class SFTData(ClipDataModule):
         rows_per_clip: Questions of a clip in one batch.
         val_rows: Validate on so many rows at most, evenly spread over the file.
         num_workers: Processes that decode and encode.
+        prefetch_factor: Batches that each of them makes ahead, at most; they wait in shared memory.
         max_prompt_tokens: Longest prompt accepted.
         video_backend: Decoder of video files: pyav, torchcodec or decord.
         decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
         frame_cache: Folder that keeps resized frames between runs; None keeps recent ones in memory.
         frame_cache_gb: Most gigabytes in that folder; frames that were not used for longest go first.
+        max_bad_clips: Most clips whose frames cannot be read that are set aside, listed in
+            ``bad_clips.jsonl`` in the run's folder; 0 stops at the first.
         seed: Order of the batches.
         mixture_temperature: 1 trains on every row once an epoch; more brings (dataset, task) pairs of
             different sizes closer together, see :func:`medgrpo.data.mixture.row_weights`.
@@ -96,11 +90,13 @@ class SFTData(ClipDataModule):
         rows_per_clip: int = 3,
         val_rows: int = 512,
         num_workers: int = 1,
+        prefetch_factor: int = 2,
         max_prompt_tokens: int = 32768,
         video_backend: str = "pyav",
         decode_seconds: float | None = DECODE_SECONDS,
         frame_cache: str | None = None,
         frame_cache_gb: float = 100.0,
+        max_bad_clips: int = 0,
         seed: int = 0,
         mixture_temperature: float = 1.0,
         mixture_weights: dict[str, float] | None = None,
@@ -115,6 +111,7 @@ class SFTData(ClipDataModule):
             decode_seconds=decode_seconds,
             frame_cache=frame_cache,
             frame_cache_gb=frame_cache_gb,
+            max_bad_clips=max_bad_clips,
         )
         self.records = records
         self.val_records = val_records
@@ -122,6 +119,7 @@ class SFTData(ClipDataModule):
         self.rows_per_clip = rows_per_clip
         self.val_rows = val_rows
         self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
         self.seed = seed
         self.mixture_temperature = mixture_temperature
         self.mixture_weights = mixture_weights
@@ -137,7 +135,7 @@ class SFTData(ClipDataModule):
             stride = max(1, -(-len(samples) // self.val_rows))
             self.val_samples = samples[::stride]
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> ClipLoader:
         """Shuffled clips, resumed after the batches that an interrupted epoch has seen."""
         weights = None
         if self.mixture_temperature != 1.0 or self.mixture_weights:
@@ -152,25 +150,25 @@ class SFTData(ClipDataModule):
             world_size=self.attached_trainer.world_size,
             skip=self.skip,
             weights=weights,
+            spare_clips=self.max_bad_clips,
         )
         self.skip = 0
-        return self._loader(self.train_samples, batch_sampler=sampler)
+        rows = self.readable(self.records, self.train_samples, self.encoder)
+        return self._loader(AnsweredBatches(rows), sampler)
 
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+    def val_dataloader(self) -> ClipLoader | list[Any]:
         """Validation rows in order, strided over the ranks."""
         if self.val_records is None:
             return []
         samples = self.val_samples[self.attached_trainer.global_rank :: self.attached_trainer.world_size]
-        return self._loader(samples, batch_size=self.clips_per_batch * self.rows_per_clip)
+        size = self.clips_per_batch * self.rows_per_clip
+        batches = [range(len(samples))[start : start + size] for start in range(0, len(samples), size)]
+        rows = self.readable(self.val_records, samples, self.encoder)
+        return self._loader(ValidationBatches(rows), batches)
 
-    def _loader(self, samples: Sequence[Sample], **options: Any) -> DataLoader[Any]:
-        return DataLoader(
-            AnsweredSamples(samples, self.encoder),
-            collate_fn=answered_collate(self.encoder),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **options,
+    def _loader(self, batches: Dataset[Any], sampler: Iterable[Any]) -> ClipLoader:
+        return ClipLoader(
+            batches, sampler, num_workers=self.num_workers, prefetch_factor=self.prefetch_factor
         )
 
     def state_dict(self) -> dict[str, int]:

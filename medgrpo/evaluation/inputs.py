@@ -10,6 +10,7 @@ from typing import Any
 
 from medgrpo.data.fields import FieldError
 from medgrpo.data.json_rows import RawRow
+from medgrpo.data.lazy_records import Records
 from medgrpo.data.media import MediaPaths
 from medgrpo.data.records import parse_record
 from medgrpo.errors import UserError
@@ -19,7 +20,7 @@ from medgrpo.services.files import write_whole
 from medgrpo.tasks import get_task
 from medgrpo.types import Sample
 
-__all__ = ["ScoringInput", "load_scoring_input"]
+__all__ = ["ScoringInput", "load_scoring_input", "unread_rows", "write_quarantine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,32 @@ class ScoringInput:
     entries: Sequence[Mapping[str, Any]]
     defects: Sequence[Defect] = field(default_factory=tuple)
 
-    def write_quarantine(self, path: str | Path) -> dict[str, Any]:
-        """Write the defects, one JSON object a line, and count them for ``scores.json``."""
-        lines = [
-            json.dumps(
-                {"file": d.file, "row": d.row, "field": d.field, "problem": d.problem, "content": d.content},
-                ensure_ascii=False,
-            )
-            for d in self.defects
-        ]
-        write_whole(path, "".join(line + "\n" for line in lines))
-        counts = {name: sum(d.file == name for d in self.defects) for name in ("records", "predictions")}
-        return {"rows": len(self.defects), **counts, "file": str(path)}
+
+def unread_rows(records: Records, problems: Mapping[int, str]) -> list[Defect]:
+    """The rows that a model could not be asked, as defects.
+
+    Args:
+        records: What it was to be asked.
+        problems: Why their frames cannot be read, by position in ``records``.
+    """
+    return [
+        Defect("records", int(records.rows[position]), "video", problem, records.raw(position))
+        for position, problem in sorted(problems.items(), key=lambda item: records.rows[item[0]])
+    ]
+
+
+def write_quarantine(defects: Sequence[Defect], path: str | Path) -> dict[str, Any]:
+    """Write what was set aside, one JSON object a line, and count it for ``scores.json``."""
+    lines = [
+        json.dumps(
+            {"file": d.file, "row": d.row, "field": d.field, "problem": d.problem, "content": d.content},
+            ensure_ascii=False,
+        )
+        for d in defects
+    ]
+    write_whole(path, "".join(line + "\n" for line in lines))
+    counts = {name: sum(d.file == name for d in defects) for name in ("records", "predictions")}
+    return {"rows": len(defects), **counts, "file": str(path)}
 
 
 def load_scoring_input(

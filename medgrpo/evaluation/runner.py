@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.sampling import SamplingPolicy
+from medgrpo.errors import ClipError
 from medgrpo.evaluation.blind import shuffle_videos as shuffled
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.sampling_file import read_sampling
@@ -27,6 +29,7 @@ def complete(
     sampling: SamplingPolicy | None = None,
     max_new_tokens: int | None = None,
     progress: str = "",
+    problems: dict[int, str] | None = None,
 ) -> list[list[Completion]]:
     """Answer questions with a Hugging Face directory.
 
@@ -40,9 +43,13 @@ def complete(
         sampling: Frames and sizes; None takes what the model was trained with.
         max_new_tokens: One limit for all; None takes each task's own.
         progress: Title of the progress bar; empty shows none.
+        problems: Takes, by index of the sample, why its frames cannot be read; None ends with the first.
 
     Returns:
-        ``n`` completions for each sample, in order.
+        ``n`` completions for each sample, in order; none for one whose frames cannot be read.
+
+    Raises:
+        UserError: If frames cannot be read and that is not asked for; the message names the row.
     """
     from tqdm import tqdm
 
@@ -59,17 +66,33 @@ def complete(
     with tqdm(total=len(samples), desc=progress, disable=not progress, unit="row") as bar:
         for start in range(0, len(order), piece):
             chosen = order[start : start + piece]
+            asked = _prompts(encoder, samples, chosen, problems)
             answers = engine.generate(
-                [encoder.prompt(samples[i]) for i in chosen],
+                list(asked.values()),
                 n=n,
-                max_new_tokens=[limits[i] for i in chosen],
+                max_new_tokens=[limits[i] for i in asked],
                 temperature=temperature,
                 seed=seed * 100_003 + start,
             )
-            for index, group in zip(chosen, answers, strict=True):
+            for index, group in zip(asked, answers, strict=True):
                 results[index] = group
             bar.update(len(chosen))
     return results
+
+
+def _prompts(
+    encoder: Encoder, samples: Sequence[Sample], chosen: Sequence[int], problems: dict[int, str] | None
+) -> dict[int, EncodedPrompt]:
+    """The chosen questions whose frames can be read; what is wrong with the others goes to ``problems``."""
+    prompts = {}
+    for index in chosen:
+        try:
+            prompts[index] = encoder.prompt(samples[index])
+        except ClipError as error:
+            if problems is None:
+                raise
+            problems[index] = str(error.__cause__)
+    return prompts
 
 
 def predict(
@@ -84,6 +107,7 @@ def predict(
     sampling: SamplingPolicy | None = None,
     max_new_tokens: int | None = None,
     progress: str = "",
+    problems: dict[int, str] | None = None,
 ) -> list[list[str]]:
     """Texts of :func:`complete`; ``shuffle_videos`` asks over wrong clips (the blind baseline)."""
     asked = shuffled(samples, seed=seed) if shuffle_videos else samples
@@ -97,5 +121,6 @@ def predict(
         sampling=sampling,
         max_new_tokens=max_new_tokens,
         progress=progress,
+        problems=problems,
     )
     return [[completion.text for completion in group] for group in completions]

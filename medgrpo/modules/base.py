@@ -49,6 +49,12 @@ class PolicyModule(L.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log how much the run has set aside, where it may."""
+        bad_clips = getattr(getattr(self.trainer, "datamodule", None), "bad_clips", None)
+        if bad_clips is not None and bad_clips.limit > 0:
+            self.log_dict(bad_clips.counts())
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out frozen weights."""
         trainable = {name for name, p in self.named_parameters() if p.requires_grad}

@@ -50,7 +50,11 @@ class SFTModule(PolicyModule):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: PolicyBatch, batch_idx: int) -> None:
-        """Answer-only loss on held-out rows, weighted by tokens."""
-        loss = answer_nll(self.policy.logps(batch), batch.completion_mask)
-        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=batch.completion_tokens)
+    def validation_step(self, batch: PolicyBatch | None, batch_idx: int) -> None:
+        """Answer-only loss on held-out rows, weighted by tokens; None weighs nothing but is logged by all."""
+        if batch is None:
+            loss, tokens = torch.zeros((), device=self.device), 0
+        else:
+            loss = answer_nll(self.policy.logps(batch), batch.completion_mask)
+            tokens = batch.completion_tokens
+        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=tokens)

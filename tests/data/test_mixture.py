@@ -58,7 +58,7 @@ def test_mistakes(options: dict, message: str) -> None:
 
 def _epoch(sampler: ClipBatchSampler, epoch: int) -> list[list[int]]:
     sampler.set_epoch(epoch)
-    return list(sampler)
+    return [batch.rows for batch in sampler]
 
 
 def test_epochs_hold_rows_as_often_as_they_weigh() -> None:

@@ -169,6 +169,11 @@ DEFECTS = {
         row(metadata={"fps": "3e7"}),
         "'metadata.fps': is '3e7'; no camera has over 10000 frames a second",
     ),
+    "fps below any camera": (
+        row(metadata={"fps": "1e-9"}),
+        "'metadata.fps': is '1e-9'; no camera has under 0.0001 frames a second",
+    ),
+    "negative fps": (row(metadata={"fps": "-1"}), "'metadata.fps': is '-1'; expected a positive number"),
     "no fps": (row(metadata={}), "'metadata.fps': is missing; expected a positive number of frames a second"),
     "zero fps": (row(metadata={"fps": "0"}), "'metadata.fps': is '0'; expected a positive number"),
     "absurd fps": (row(metadata={"fps": "nan"}), "'metadata.fps': is 'nan'; expected a positive number"),

@@ -128,8 +128,10 @@ def test_options_of_a_model_need_one(option: str, files: Callable[..., argparse.
 
 
 def test_a_model_answers_no_defective_records(files: Callable[..., argparse.Namespace]) -> None:
-    with pytest.raises(UserError, match="medgrpo check --clean"):
-        command.run(files(None, "--model", "m", "--on-error", "quarantine"))
+    args = files(None, "--model", "m", "--on-error", "quarantine")
+    args.records.write_text(json.dumps([_record(0, "guess", "tying")]))
+    with pytest.raises(UserError, match=r"records\.json: row 0: field 'qa_type'"):
+        command.run(args)
 
 
 def test_a_model_answers_first(

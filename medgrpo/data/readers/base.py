@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from medgrpo.errors import UserError
+from medgrpo.errors import ClipError
 
 __all__ = ["FrameReader", "Overlay", "VideoError", "check_indices", "resize_frame"]
 
@@ -16,7 +16,7 @@ Overlay = Callable[[int, np.ndarray], np.ndarray]
 """From a frame's index in its clip and its stored pixels (uint8 ``[H, W, 3]``) to what is shown instead."""
 
 
-class VideoError(UserError):
+class VideoError(ClipError):
     """A file of frames cannot be used.
 
     Args:

@@ -6,6 +6,8 @@ import os
 import pickle
 import signal
 import sys
+import threading
+import time
 from io import BufferedReader, RawIOBase
 from typing import Any
 
@@ -25,6 +27,7 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what libraries print must not end up among the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner decides
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     requests = sys.stdin.buffer
     import torch
     import torchvision.transforms.v2.functional  # noqa: F401  # seconds that no clip should be charged with
@@ -41,6 +44,13 @@ def main() -> None:
         else:
             _send(channel, pickle.dumps(answer))
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _end_with(owner: int) -> None:
+    """End this process in the middle of a clip when its owner was killed."""
+    while os.getppid() == owner:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _answer(reader: FrameReader, what: str, arguments: tuple[Any, ...]) -> Any:

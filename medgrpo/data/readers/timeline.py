@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from medgrpo.data.fields import MAX_RATE, MIN_RATE
 from medgrpo.data.readers.base import VideoError
 
 __all__ = ["MAX_FRAMES", "Timeline", "file_stamp", "open_video", "timeline_of", "upright"]
@@ -81,7 +82,8 @@ def timeline_of(path: Path) -> Timeline:
     """Scan a video file, or take its scan from memory while the file is unchanged.
 
     Raises:
-        VideoError: If it cannot be read, shows nothing, or holds more than :data:`MAX_FRAMES` frames.
+        VideoError: If it cannot be read, shows nothing, ends before its index does, holds more than
+            :data:`MAX_FRAMES` frames, or has the rate of no camera.
     """
     return _scanned(path, *file_stamp(path))
 
@@ -129,6 +131,7 @@ def upright(path: Path, frame: Any, pixels: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=KEPT)
 def _scanned(path: Path, size: int, modified: int) -> Timeline:
     with open_video(path) as (container, stream):
+        _check_length(path, size, stream)
         if container.format.name in INDEXED_FORMATS:
             shown, keys = _scan(path, container, stream)
         else:
@@ -152,6 +155,7 @@ def _scanned(path: Path, size: int, modified: int) -> Timeline:
         turned = upright(path, first, np.broadcast_to(np.uint8(0), (first.height, first.width, 3)))
     pts = np.unique(np.asarray(shown, dtype=np.int64))
     seconds = (pts - origin) * base
+    _check_rate(path, seconds)
     return Timeline(pts, np.unique(np.asarray(keys, dtype=np.int64)), seconds, base, *turned.shape[:2])
 
 
@@ -185,3 +189,18 @@ def _first_frame(container: Any, stream: Any) -> Any:
 def _check_count(path: Path, shown: list[Any]) -> None:
     if len(shown) > MAX_FRAMES:
         raise VideoError(path, f"holds more than {MAX_FRAMES} frames; its frame rate is absurd: re-encode it")
+
+
+def _check_length(path: Path, size: int, stream: Any) -> None:
+    """Refuse a file whose end is missing: it would pass for a shorter clip."""
+    entries = stream.index_entries
+    if len(entries) and (end := entries[-1].pos + entries[-1].size) > size:
+        raise VideoError(path, f"is truncated: it has {size} bytes, its index reaches to byte {end}")
+
+
+def _check_rate(path: Path, seconds: np.ndarray) -> None:
+    """Refuse times in wrong units, from which a model would learn nonsense."""
+    if len(seconds) > 1:
+        rate = (len(seconds) - 1) / (seconds[-1] - seconds[0])
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise VideoError(path, f"shows {rate:g} frames a second; its frame rate is absurd: re-encode it")
