@@ -37,18 +37,23 @@ class ClipLoader(DataLoader[Any]):
             prefetch_factor=prefetch_factor if num_workers else None,
             persistent_workers=num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # seeds workers, which draw nothing; the run's own is left alone
         )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Yield the batches.
+        """Let the workers begin, and yield the batches.
 
         Raises:
             UserError: What a batch raised, in its turn.
         """
-        for outcome in super().__iter__():
-            if isinstance(outcome, UserError):
-                raise outcome
-            yield outcome
+        return _raising(super().__iter__())
+
+
+def _raising(outcomes: Iterator[Any]) -> Iterator[Any]:
+    for outcome in outcomes:
+        if isinstance(outcome, UserError):
+            raise outcome
+        yield outcome
 
 
 class _Outcomes(Dataset[Any]):

@@ -11,8 +11,9 @@ from medgrpo.data.clip_frames import DECODE_SECONDS
 from medgrpo.data.lazy_records import pairs_of
 from medgrpo.data.prompts import choose_rows, derive_seed
 from medgrpo.data.readable import ReadableRows
-from medgrpo.data.refill import Refill, RoundPrompts
+from medgrpo.data.refill import Refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
+from medgrpo.data.round_loader import RoundLoader
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.tasks import get_task
@@ -44,6 +45,9 @@ class GRPOData(ClipDataModule):
         media_prefixes: Starts of frame paths to replace, old to new (absolute or relative to the root).
         replay_records: Rows with reference answers for the replay term; needed with a replay weight.
         replay_rows: Such rows in a micro-batch.
+        num_workers: Processes that decode and encode the prompts of the next round while one is trained on;
+            0 does it when a round begins.
+        prefetch_factor: Prompts that each of them makes ahead, at most; they wait in shared memory.
         max_prompt_tokens: Longest prompt accepted.
         video_backend: Decoder of video files: pyav, torchcodec or decord.
         decode_seconds: Most time that it may take for a clip, after which it is stopped; None is no limit.
@@ -67,6 +71,8 @@ class GRPOData(ClipDataModule):
         media_prefixes: dict[str, str] | None = None,
         replay_records: str | None = None,
         replay_rows: int = 8,
+        num_workers: int = 0,
+        prefetch_factor: int = 2,
         max_prompt_tokens: int = 32768,
         video_backend: str = "pyav",
         decode_seconds: float | None = DECODE_SECONDS,
@@ -105,6 +111,8 @@ class GRPOData(ClipDataModule):
         self.refill_attempts = refill_attempts
         self.replay_records = replay_records
         self.replay_rows = replay_rows
+        self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
         self.seed = seed
         self._round: tuple[int, RolloutLoader] | None = None
 
@@ -126,6 +134,15 @@ class GRPOData(ClipDataModule):
                 f"{self.records}: no row with a reference answer has one of the tasks {', '.join(self.tasks)}"
             )
         self.rows = self.readable(self.records, self.samples, self.encoder)
+        self.rounds = RoundLoader(
+            self.rows,
+            self.prompts_per_round,
+            seed=self.seed,
+            rank=self.attached_trainer.global_rank,
+            world_size=self.attached_trainer.world_size,
+            num_workers=self.num_workers,
+            prefetch_factor=self.prefetch_factor,
+        )
         self.replayed = self._open_replay() if module.replay_weight > 0 else None
         first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(self.samples))))}
         module.prepare(self.encoder, list(self.samples.select(sorted(first.values()))))
@@ -141,6 +158,10 @@ class GRPOData(ClipDataModule):
         if self._round is None or self._round[0] != index:
             self._round = (index, self._play(index))
         return self._round[1]
+
+    def teardown(self, stage: str) -> None:
+        """Let the workers go."""
+        self.__dict__.pop("rounds", None)
 
     def state_dict(self) -> dict[str, bool]:
         """Whether the checkpoint was taken inside a round."""
@@ -196,8 +217,9 @@ class GRPOData(ClipDataModule):
     def _play(self, index: int) -> RolloutLoader:
         trainer = self.attached_trainer
         rank, world = trainer.global_rank, trainer.world_size
-        asked = RoundPrompts(self.rows, self.prompts_per_round, seed=self.seed, round_index=index)
-        prompts = {slot: asked.first(slot) for slot in range(rank, self.prompts_per_round, world)}
+        asked, prompts = self.rounds.load(index)
+        if trainer.max_epochs in (None, -1) or index + 1 < trainer.max_epochs:
+            self.rounds.prefetch(index + 1)
         batches = plan_batches(
             len(prompts),
             groups_per_batch=self.groups_per_batch,

@@ -71,6 +71,9 @@ class RoundPrompts:
         count: Slots, all ranks together.
         seed: Of the run.
         round_index: From 0.
+
+    Attributes:
+        passed: Rows of each slot that were set aside.
     """
 
     def __init__(self, rows: ReadableRows, count: int, *, seed: int, round_index: int) -> None:
@@ -79,7 +82,7 @@ class RoundPrompts:
         self.round_index = round_index
         self._pairs = pairs_of(rows.samples)
         self._chosen = choose_prompts(self._pairs, count, seed=seed, round_index=round_index)
-        self._passed: Counter[int] = Counter()
+        self.passed: Counter[int] = Counter()
 
     def first(self, slot: int) -> EncodedPrompt:
         """The prompt that a slot begins with.
@@ -101,11 +104,11 @@ class RoundPrompts:
         return self._next(slot, attempt + 1)
 
     def _next(self, slot: int, turn: int) -> EncodedPrompt | None:
-        while (row := self._row(slot, turn + self._passed[slot])) is not None:
+        while (row := self._row(slot, turn + self.passed[slot])) is not None:
             prompt = self.rows.prompt(row)
             if prompt is not None:
                 return prompt
-            self._passed[slot] += 1
+            self.passed[slot] += 1
         return None
 
     def _row(self, slot: int, place: int) -> int | None:

@@ -98,6 +98,36 @@ def test_a_bad_prompt_makes_room_for_another_of_its_pair(
     assert all(torch.equal(value, parts[name]) for name, value in weights.items())
 
 
+@pytest.mark.parametrize("bad_clips", [0, 1])
+def test_workers_that_work_ahead_change_nothing(scene: Path, tmp_path: Path, bad_clips: int) -> None:
+    options: dict[str, Any] = {
+        "module": {"reward": scenes.make_reward(FlatReward)},
+        "refill_attempts": 1,
+        "max_bad_clips": bad_clips,
+    }
+    if bad_clips:
+        _, plain = _run(scene, tmp_path / "plain", (1,), **(options | {"max_bad_clips": 0}))
+        first = _samples(scene)[_asked(plain)["000000-0000.0"]]
+        scene = _spoilt(scene, tmp_path / "bad", [first])
+    weights, rows = _run(scene, tmp_path / "alone", **options)
+    ahead = {"num_workers": 2, "prefetch_factor": 1}
+    found, same = _run(scene, tmp_path / "workers", **options, **ahead)
+    assert same == rows
+    assert all(torch.equal(value, found[name]) for name, value in weights.items())
+    parts, again = _run(scene, tmp_path / "parts", (1, 2), **options, **ahead)
+    assert again == rows
+    assert all(torch.equal(value, parts[name]) for name, value in weights.items())
+
+
+def test_a_mistake_met_by_a_worker_is_one_error(
+    scene: Path, plain: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    first = _samples(scene)[_asked(plain)["000000-0001"]]
+    bad = _spoilt(scene, tmp_path / "bad", [first])
+    with pytest.raises(UserError, match=r"^row \d+ \(.*\): .*: frame 0 of the clip"):
+        _run(bad, tmp_path / "stops", num_workers=1)
+
+
 def test_a_bad_refill_makes_room_too(scene: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"module": {"reward": scenes.make_reward(FlatReward)}, "refill_attempts": 1}
     _, plain = _run(scene, tmp_path / "plain", (1,), **options)
