@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from medgrpo.data.readers.base import VideoError
+from medgrpo.data.readers.rgb import RgbConverter
 from medgrpo.data.readers.timeline import open_video, upright
 from medgrpo.data.readers.video import VideoFileReader
 
@@ -26,12 +27,10 @@ class PyAVReader(VideoFileReader):
     name = "pyav"
 
     def _decode(self, targets: np.ndarray) -> Iterator[np.ndarray]:
-        from av.video.reformatter import VideoReformatter
-
         timeline = self._timeline
         keys = timeline.keys
         before = np.maximum(np.searchsorted(keys, targets, side="right") - 1, 0)
-        convert = VideoReformatter()  # one for all frames: each sets up its own tables
+        rgb = RgbConverter()
         with open_video(self.path) as (container, stream):
             for group in np.unique(before).tolist():
                 pending = targets[before == group].tolist()
@@ -43,7 +42,7 @@ class PyAVReader(VideoFileReader):
                         if frame.pts == pending[0]:
                             if frame.is_corrupt:
                                 raise VideoError(self.path, f"is damaged at {timeline.clock(pending[0])}")
-                            yield upright(self.path, frame, _pixels(convert, frame))
+                            yield upright(self.path, frame, rgb.convert(frame))
                             del pending[0]
                         if not pending or frame.pts > pending[0]:
                             break
@@ -53,12 +52,6 @@ class PyAVReader(VideoFileReader):
                     raise VideoError(
                         self.path, f"the frame at {timeline.clock(pending[0])} cannot be decoded"
                     )
-
-
-def _pixels(convert: Any, frame: Any) -> np.ndarray:
-    """RGB of a decoded frame, by one thread: the default starts one for each core."""
-    pixels: np.ndarray = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    return pixels
 
 
 def _forward(container: Any, stream: Any, key: int | None, wanted: set[int], *, drain: bool) -> Iterator[Any]:
