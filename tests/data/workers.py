@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,17 @@ def holdings() -> dict[str, int]:
 
     Left out are the batches that wait in shared memory, and the sockets over which torch hands them out.
     """
-    opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors()]
-    files = [name for name in opened if not name.startswith(("/dev/shm/", "socket:"))]
+    files = [name for name in _opened() if not name.startswith(("/dev/shm/", "socket:"))]
     return {"files": len(files), "threads": len(os.listdir("/proc/self/task"))}
 
 
-def _descriptors() -> list[str]:
-    """Those that are still open after they were listed."""
-    return [fd for fd in os.listdir("/proc/self/fd") if Path(f"/proc/self/fd/{fd}").is_symlink()]
+def _opened() -> list[str]:
+    """What is open; another thread may close a file between its listing and its reading."""
+    names = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            names.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return names
 
 
 def alive(pid: int) -> bool:
@@ -78,7 +82,7 @@ def questions(folder: Path, names: Sequence[str]) -> list[Sample]:
     for number, name in enumerate(names):
         path = folder / f"{name}.mp4"
         if not path.is_file():
-            encode(path, 36 + number)
+            encode(path, 36 + number, size=(56, 84))  # fills its frames: no borders
         for k in range(QUESTIONS):
             text = f"Which instrument? {k}"
             key = sample_key(name, "video_summary", text)
