@@ -57,4 +57,5 @@ def test_real_footage_reaches_the_policy_and_the_store(family: Family, tmp_path:
     rows = read_rollouts(tmp_path).to_pylist()
     assert len(rows) == 8
     assert [row["completion_text"] for row in rows] == [c.text for c in completions[0]]
-    assert all(row["seen_times"] == pytest.approx(prompt.clip.times) for row in rows)
+    assert all(row["seen_times"] == pytest.approx(prompt.clip.true_times) for row in rows)
+    assert all(row["told_times"] == pytest.approx(prompt.clip.times) for row in rows)
