@@ -306,45 +306,6 @@ def test_a_broken_image_is_named_with_its_position(how: str, says: str, tmp_path
         reader.read([0, 3], *SIZE)
 
 
-@pytest.mark.parametrize("how", ["missing", "empty", "text", "directory"])
-def test_a_broken_video_is_named(how: str, tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp4", 5)
-    spoil(path, how)
-    with pytest.raises(VideoError, match=r"a\.mp4: "):
-        open_reader(Clip(video=path)).times()
-
-
-def test_a_file_without_pictures_is_named(tmp_path: Path) -> None:
-    import av
-
-    path = tmp_path / "sound.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-        block.sample_rate = 16000
-        container.mux(stream.encode(block))
-        container.mux(stream.encode(None))
-    with pytest.raises(VideoError, match=r"sound\.mp4: holds no video stream"):
-        open_reader(Clip(video=path)).size()
-
-
-def test_a_file_whose_stream_is_empty_is_named(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mkv", 0)
-    with pytest.raises(VideoError, match=r"a\.mkv: "):
-        open_reader(Clip(video=path)).times()
-
-
-@pytest.mark.parametrize("how", ["no index", "encrypted"])
-@pytest.mark.parametrize(("backend", "name"), backends_with("unreadable"))
-def test_unreadable_contents_are_named(backend: str, name: str, how: str, tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp4", 40)
-    data = path.read_bytes()
-    noise = random.Random(0).randbytes(len(data))
-    path.write_bytes(data[: len(data) // 2] if how == "no index" else noise)
-    with pytest.raises(VideoError, match=r"a\.mp4: cannot be read by the "):
-        open_reader(Clip(video=path), backend).read([0], *SIZE)
-
-
 @pytest.mark.parametrize(("backend", "name"), backends_with("spoilt after the scan"))
 def test_a_decoder_that_fails_names_file_and_backend(backend: str, name: str, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", 40)
