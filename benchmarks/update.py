@@ -27,22 +27,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from benchmarks.results import machine, results_table, save, versions
+from benchmarks.tiny_scene import make_answers, make_policy, make_prompt
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.packed_batch import AnswerBatch, pack_groups
 from medgrpo.modules.objectives import Denominators, LossInputs, Objective, policy_loss
 from medgrpo.modules.policy import QwenVLPolicy
-from medgrpo.modules.tiny import (
-    TinyShape,
-    build_processor,
-    build_tiny_policy,
-    build_tokenizer,
-    save_policy,
-    tiny_sampling,
-)
-from medgrpo.types import Clip, Sample
 
 __all__ = ["main"]
 
@@ -52,7 +43,6 @@ CELLS = {"long": (64, 16, 32, 4.0), "short": (16, 16, 48, 2.5)}
 GROUP = 8
 GROUPS = (1, 2, 4, 8)
 SIZES = (2, 4, 8, 16, 32)
-TEXTS = ["Which instrument retracts the gallbladder? The grasper retracts it. 1.0-3.0 seconds."]
 
 
 def main(argv: Sequence[str] = ()) -> None:
@@ -63,11 +53,10 @@ def main(argv: Sequence[str] = ()) -> None:
     torch.set_num_threads(1)
     results, measured = [], {}
     with tempfile.TemporaryDirectory() as folder:
-        policy = _policy(Path(folder))
+        policy = make_policy(Path(folder))
         for name, (frames, tokens, length, target) in CELLS.items():
-            encoder = _encoder(policy, frames, tokens)
-            prompt = encoder.prompt(_sample(Path(folder), frames))
-            answers = _answers(GROUP, length)
+            encoder, prompt = make_prompt(policy, Path(folder), frames, tokens)
+            answers = make_answers(GROUP, length)
             cell = f"{name}: {len(prompt.ids)} + {GROUP}x{length} tokens"
             steps = {
                 "packed": _ours(policy, pack_groups(encoder, [prompt], [answers])),
@@ -85,14 +74,13 @@ def main(argv: Sequence[str] = ()) -> None:
                 _entry(f"{cell}, time against rows", "CPU ms", found, "cpu_ms", "rows", None),
                 _entry(f"{cell}, live tensors", "MB", found, "peak_mb", "TRL", 3.0),
             ]
-        encoder = _encoder(policy, *CELLS["short"][:2])
-        prompt = encoder.prompt(_sample(Path(folder), CELLS["short"][0]))
+        encoder, prompt = make_prompt(policy, Path(folder), *CELLS["short"][:2])
         growth = {
             "groups": {
-                m: pack_groups(encoder, [_apart(prompt) for _ in range(m)], [_answers(GROUP, 32)] * m)
+                m: pack_groups(encoder, [_apart(prompt) for _ in range(m)], [make_answers(GROUP, 32)] * m)
                 for m in GROUPS
             },
-            "answers in a group": {g: pack_groups(encoder, [prompt], [_answers(g, 32)]) for g in SIZES},
+            "answers in a group": {g: pack_groups(encoder, [prompt], [make_answers(g, 32)]) for g in SIZES},
         }
         for name, batches in growth.items():
             spent = _interleaved({str(n): _ours(policy, batch) for n, batch in batches.items()}, args.runs)
@@ -131,47 +119,9 @@ def _entry(
     }
 
 
-class _Policy(QwenVLPolicy):
-    """Without the ban on vision tokens, which TRL does not know: log-probabilities can then be compared."""
-
-    @property
-    def banned_ids(self) -> list[int]:
-        return []
-
-
-def _policy(folder: Path) -> QwenVLPolicy:
-    tokenizer = build_tokenizer(TEXTS * 3, 320)
-    model = build_tiny_policy(tokenizer, "qwen2_5_vl", shape=TinyShape(), seed=3)
-    save_policy(model, build_processor(tokenizer, "qwen2_5_vl"), folder / "model")
-    policy = _Policy(str(folder / "model"))
-    policy.setup()
-    return policy
-
-
-def _encoder(policy: QwenVLPolicy, frames: int, tokens: int) -> Encoder:
-    budget = {"max_frames": frames, "max_tokens": tokens * frames}
-    return policy.encoder(
-        replace(tiny_sampling(), frame_max_tokens=tokens, frame_min_tokens=tokens, **budget)
-    )
-
-
-def _sample(folder: Path, frames: int) -> Sample:
-    generator = np.random.default_rng(0)
-    paths = tuple(folder / f"{k}.png" for k in range(frames))
-    for path in paths:
-        Image.fromarray(generator.integers(0, 255, (112, 112, 3), dtype=np.uint8)).save(path)
-    clip = Clip(frames=paths, times=tuple(float(k) for k in range(frames)))
-    return Sample("", "", 0, "tal", "tal", "CoPESD", "v", "Which instrument?", None, None, clip)
-
-
 def _apart(prompt: EncodedPrompt) -> EncodedPrompt:
     """The same prompt about a clip of its own, which is encoded for it alone."""
     return replace(prompt, clip=replace(prompt.clip))
-
-
-def _answers(count: int, length: int) -> list[list[int]]:
-    generator = np.random.default_rng(1)
-    return [generator.integers(10, 300, length).tolist() for _ in range(count)]
 
 
 def _ours(policy: QwenVLPolicy, batch: AnswerBatch) -> Callable[[], None]:
