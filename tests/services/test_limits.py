@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
+from collections.abc import Iterable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -18,49 +18,71 @@ from medgrpo.services.chat import ChatClient
 from medgrpo.services.chat_attempts import retry_after
 from medgrpo.services.limits import Limits, Price, RateLimit
 from tests.services.chat_server import Answer, ChatServer, serve
+from tests.services.clock import Clock
 
 PRICES = {"judge": Price(prompt=2.0, completion=8.0, cached=0.5)}
 
 
 def client(server: ChatServer, limits: Limits, **arguments: Any) -> ChatClient:
-    given = {"max_retries": 0, "timeout_s": 5.0, "parameters": {"max_tokens": 20}, **arguments}
+    given = {"max_retries": 0, "timeout_s": 60.0, "parameters": {"max_tokens": 20}, **arguments}
     return ChatClient("judge", server.base_url, limits=limits, **given)
 
 
-def test_requests_a_minute_count_retries_too() -> None:
+async def taken(limit: RateLimit, units: Iterable[float]) -> list[float]:
+    """The waits of those who take so much, one after the other."""
+    return [await limit.take(wanted) for wanted in units]
+
+
+async def taken_at_once(limit: RateLimit, count: int) -> list[float]:
+    """The waits of so many who take one unit each at the same moment."""
+    return await asyncio.gather(*(limit.take(1.0) for _ in range(count)))
+
+
+def test_a_second_is_there_at_once_and_the_rest_comes_in_order(clock: Clock) -> None:
+    expected = [0.0] * 10 + [0.1 * k for k in range(1, 11)]
+    assert asyncio.run(taken_at_once(RateLimit(600.0), 20)) == pytest.approx(expected)
+    assert clock.now == pytest.approx(1.0)
+    assert asyncio.run(taken(RateLimit(600.0), [1.0] * 20)) == pytest.approx([0.0] * 10 + [0.1] * 10)
+    assert clock.now == pytest.approx(2.0)
+    limit = RateLimit(600.0)
+    clock.now += 100.0  # no more than a second's worth gathers
+    assert asyncio.run(taken_at_once(limit, 20)) == pytest.approx(expected)
+
+
+def test_units_of_any_size_are_waited_for_and_may_be_given_back(clock: Clock) -> None:
+    assert asyncio.run(taken(RateLimit(600.0), [5.0, 6.0, 3.0])) == pytest.approx([0.0, 0.1, 0.3])
+    limit = RateLimit(60.0)
+    assert asyncio.run(taken(limit, [1.0])) == [0.0]
+    limit.give_back(100.0)
+    assert asyncio.run(taken(limit, [1.0, 0.1])) == pytest.approx([0.0, 0.1])
+    assert asyncio.run(taken(RateLimit(None), [1e9])) == [0.0]
+
+
+def test_requests_a_minute_count_retries_too(clock: Clock) -> None:
     answers = iter([Answer("", 500), *["x"] * 50])
-    with serve(lambda request: next(answers)) as server:
-        limited = client(server, Limits(requests_per_minute=600), max_retries=1, backoff_s=0.0)
-        started = time.monotonic()
+
+    def answer(request: dict[str, Any]) -> Answer | str:
+        clock.now += 0.01
+        return next(answers)
+
+    with serve(answer) as server:
+        limits = Limits(requests_per_minute=600)
+        limited = client(server, limits, max_retries=1, backoff_s=0.0, concurrency=1)
         replies = limited.ask([str(i) for i in range(19)])
-        took = time.monotonic() - started
     assert {reply.status for reply in replies} == {"ok"}
     assert len(server.requests) == 20
-    assert 0.9 < took < 3.0  # ten at once, ten more at ten a second
-    assert max(reply.latency_s for reply in replies) < 0.8  # without the wait
+    assert clock.now == pytest.approx(1.01)  # ten at once, ten more at ten a second, and the last answer
+    latencies = [reply.latency_s for reply in replies]
+    assert latencies == pytest.approx([0.02] + [0.01] * 18)  # without the waits
 
 
-def test_tokens_a_minute_are_those_that_were_used() -> None:
-    async def three(limit: RateLimit) -> list[float]:
-        return [await limit.take(units) for units in (5.0, 6.0, 3.0)]
-
-    waits = asyncio.run(three(RateLimit(600.0)))
-    assert waits[0] == 0.0
-    assert waits[1] == pytest.approx(0.1, abs=0.05)
-    assert waits[2] == pytest.approx(0.3, abs=0.05)
-    limit = RateLimit(60.0)
-    asyncio.run(limit.take(1.0))
-    limit.give_back(100.0)
-    assert asyncio.run(limit.take(1.0)) == 0.0
-    assert asyncio.run(limit.take(0.1)) > 0.0
-    assert asyncio.run(RateLimit(None).take(1e9)) == 0.0
-    # A reply is 120 tokens, fewer than its request could have come to: the rest is given back.
+def test_tokens_a_minute_are_those_that_were_used(clock: Clock) -> None:
+    # A request could come to 908 tokens, and a reply is 120: the rest is given back.
     with serve(lambda request: "x") as server:
         limited = client(server, Limits(tokens_per_minute=60_000), concurrency=1)
         limited.parameters["max_tokens"] = 900
-        started = time.monotonic()
         limited.ask([str(i) for i in range(6)])
-        assert time.monotonic() - started < 3.0  # 5 if nothing were given back
+    assert clock.now == pytest.approx((5 * 120 + 908 - 1000) / 1000)
 
 
 def test_what_is_spent_and_when_it_ends() -> None:
@@ -124,29 +146,33 @@ def test_a_limited_cost_needs_a_price() -> None:
         ChatClient("judge", "http://localhost:1/v1", limits=Limits(max_cost=1.0))
 
 
-def test_too_many_failures_pause_and_then_stop() -> None:
-    limits = Limits(failure_share=0.5, failure_window=10, pause_s=0.1, pauses=2)
+def test_too_many_failures_pause_and_then_stop(clock: Clock) -> None:
+    limits = Limits(failure_share=0.5, failure_window=10, pause_s=30.0, pauses=2)
     sick = {"now": True}
     with serve(lambda request: Answer("", 500) if sick["now"] else "fine") as server:
         paused = client(server, limits, concurrency=1)
-        started = time.monotonic()
         assert {r.status for r in paused.ask([str(i) for i in range(10)])} == {"http"}
+        assert clock.slept == []
         sick["now"] = False
         assert {r.status for r in paused.ask([str(i) for i in range(10)])} == {"ok"}
-        assert time.monotonic() - started > 0.1
+        assert len(clock.slept) == 1
         sick["now"] = True
         with pytest.raises(
             UserError, match=r"more than 50% of 10 questions failed, again after 2 pauses.*500"
         ):
             paused.ask([str(i) for i in range(100)])
-    assert len(server.requests) < 60
+    # Six failures after ten replies are more than half of a window, which after a pause starts empty.
+    assert len(server.requests) == 10 + 10 + 6 + 10 + 10
+    # The healthy window forgives the first pause; each is up to a fifth longer than it must be.
+    assert all(least <= slept <= 1.2 * least for slept, least in zip(clock.slept, (30, 30, 60), strict=True))
 
 
-def test_what_a_server_says_to_wait() -> None:
+def test_what_a_server_says_to_wait(clock: Clock) -> None:
+    clock.now = 1_000_000_000.0
     assert retry_after({"retry-after": "2.5"}) == 2.5
     assert retry_after({"retry-after-ms": "40", "retry-after": "9"}) == 0.04
-    assert retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)}) == pytest.approx(30, abs=3)
-    assert retry_after({"retry-after": formatdate(time.time() - 30, usegmt=True)}) == 0.0
+    assert retry_after({"retry-after": formatdate(clock.now + 30, usegmt=True)}) == 30.0
+    assert retry_after({"retry-after": formatdate(clock.now - 30, usegmt=True)}) == 0.0
     assert [retry_after(h) for h in ({}, {"retry-after": "soon"}, {"retry-after-ms": "nan"})] == [None] * 3
 
 
@@ -162,7 +188,7 @@ def test_any_mix_of_faults_ends_in_right_scores_or_said_failures(tmp_path: Path)
     requests = [JudgeRequest("What?", "the hook cuts", f"answer number {i}") for i in range(count)]
     with running(faults=0.3) as url:
         judge = ChatJudge(
-            *("judge", url), timeout_s=0.5, backoff_s=0.02, concurrency=32, cache=str(tmp_path / "c")
+            *("judge", url), timeout_s=2.0, backoff_s=0.02, concurrency=32, cache=str(tmp_path / "c")
         )
         judgements = judge.judge(requests)
         assert asked(url) > count

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -147,10 +146,7 @@ def test_a_client_asks_once_and_keeps_good_replies_only(tmp_path: Path) -> None:
         ]
         second = client(concurrency=1).ask(["a", "b", "c"], str.isdigit, keys=["a", "b", "c"])
         assert [(r.text, r.cached) for r in second] == [("4", True), ("5", False), ("6", False)]
-        before = len(server.requests)
-        started = time.monotonic()
-        third = client().ask(["c", "b", "a"], str.isdigit, keys=["c", "b", "a"])
-        assert time.monotonic() - started < 1.0
-    assert [r.text for r in third] == ["6", "5", "4"]
-    assert len(server.requests) == before == 5
+    assert len(server.requests) == 5
+    third = client().ask(["c", "b", "a"], str.isdigit, keys=["c", "b", "a"])  # without a server
+    assert [(r.text, r.cached) for r in third] == [("6", True), ("5", True), ("4", True)]
     assert '"content":"4"' in third[2].body

@@ -1,7 +1,8 @@
 """A fuzzer for the parsers: mutates real answers, and real parts of them, without end.
 
 ``python -m tests.tasks.fuzz --seconds 600`` runs it for long; the test suite runs a few thousand inputs.
-Hypothesis finds small counterexamples; this finds long ones, slow patterns above all.
+Hypothesis finds small counterexamples; this finds long ones, and slow patterns: now and then it repeats a
+text until it is very long, and watches how the time grows.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from medgrpo.evaluation.official import official_row, score_rows
 from medgrpo.tasks import TASKS
+from medgrpo.types import Sample
 from tests.evaluation.golden import golden
 from tests.evaluation.test_strict import BagOfLetters
+from tests.tasks.growth import is_slow
 from tests.tasks.samples import make_sample
 
-__all__ = ["check", "main", "seeds", "texts"]
+__all__ = ["check", "check_time", "main", "pieces", "seeds", "texts"]
 
-SLOW = 2.0
-"""Seconds that no parser may need for one text, whatever the machine's load."""
+_LENGTHENED = 100
+"""One text in so many is also made very long, which takes about as long as checking a hundred."""
 
 _TOKENS = (
     *"-\u2013\u2212:,;.\n[](){}/09\u0663\uff11\x00\ud800\u202e",
@@ -48,6 +52,12 @@ _REFERENCES = {
     "skill_assessment": TASKS["skill_assessment"].write(dict.fromkeys(TASKS["skill_assessment"].names, 3)),  # type: ignore[attr-defined]
     "cvs_assessment": "Two structures: 1, Cystic plate: 0, Hepatocystic triangle: 2",
 }
+
+
+def pieces() -> list[str]:
+    """What long texts may be repetitions of: what mutations put in, parts of answers and whole ones."""
+    parts = ("a", "1.", "1-", "1-2 ", ":1", "a:", "\n1. ", "not a ", "1 seconds: [", "1-2 seconds: a", "[1, ")
+    return [*_TOKENS, *parts, *_REFERENCES.values()]
 
 
 def texts(corpus: Sequence[str], seed: int) -> Iterator[str]:
@@ -90,10 +100,8 @@ def check(text: str) -> None:
         AssertionError: If something does not; any other exception is a finding too.
     """
     for name, task in TASKS.items():
-        sample = make_sample(task.qa_types[0], _REFERENCES[name], dataset="CholecT50", fps=0.5)
-        begin = time.monotonic()
+        sample = _sample(name)
         parsed = task.parse(text, sample)
-        assert time.monotonic() - begin < SLOW, f"{name}: slow"
         assert (parsed.value is None) == (parsed.status == "failed"), name
         json.dumps(parsed.value, allow_nan=False)
         if task.metric is not None:
@@ -103,9 +111,28 @@ def check(text: str) -> None:
             if once.value is not None:
                 twice = task.parse(task.write(once.value), sample)
                 assert twice.value == once.value, f"{name}: the round trip is not stable"
-        begin = time.monotonic()
-        score_rows([official_row(sample, text, 0)], BagOfLetters())
-        assert time.monotonic() - begin < SLOW, f"{name}: slow under the official protocol"
+        _official(text, sample)
+
+
+def check_time(piece: str) -> None:
+    """Whether every reader takes a text that repeats a piece in a time that grows with its length.
+
+    Raises:
+        AssertionError: If one takes much longer.
+    """
+    for name, task in TASKS.items():
+        sample = _sample(name)
+        assert not is_slow(partial(task.parse, sample=sample), piece), f"{name}: slow on many {piece!r}"
+        official = partial(_official, sample=sample)
+        assert not is_slow(official, piece), f"{name}: slow under the official protocol on many {piece!r}"
+
+
+def _sample(name: str) -> Sample:
+    return make_sample(TASKS[name].qa_types[0], _REFERENCES[name], dataset="CholecT50", fps=0.5)
+
+
+def _official(text: str, sample: Sample) -> None:
+    score_rows([official_row(sample, text, 0)], BagOfLetters())
 
 
 def _complete(name: str, value: Any) -> bool:
@@ -126,6 +153,8 @@ def main() -> int:
     for text in texts(seeds(), args.seed):
         try:
             check(text)
+            if text and count % _LENGTHENED == 0:
+                check_time(text)
         except Exception:
             print(f"input {count} of seed {args.seed}: {text!r}", file=sys.stderr)
             raise
