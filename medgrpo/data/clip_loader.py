@@ -41,11 +41,15 @@ class ClipLoader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Let the workers begin, and yield the batches.
+        """Yield the batches; the sampler is asked at the first: a resumed Lightning tells it the epoch late.
 
         Raises:
             UserError: What a batch raised, in its turn.
         """
+        yield from self.ahead()
+
+    def ahead(self) -> Iterator[Any]:
+        """The same, with the workers beginning at once."""
         return _raising(super().__iter__())
 
 

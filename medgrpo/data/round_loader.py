@@ -72,7 +72,7 @@ class RoundLoader:
         """Let the workers begin with a round."""
         if self._workers is not None:
             self._slots.round_index = round_index
-            self._ahead = (round_index, iter(self._workers))
+            self._ahead = (round_index, self._workers.ahead())
 
     def _outcomes(self, round_index: int) -> Iterator[Any]:
         if self._ahead is None or self._ahead[0] != round_index:
