@@ -11,6 +11,7 @@ BENCHMARKS = {
     "scoring": "scoring the 6,245 rows of the test split against a per-row loop",
     "judging": "2,000 judgements, over faults, again from the cache; the arithmetic of 1,000,000 rewards",
     "update": "one GRPO update against TRL's: time, live memory, growth with groups and answers",
+    "step": "whole GRPO steps on pictures against TRL's GRPOTrainer",
     "generation": "sampling eight answers to each prompt against transformers' generate",
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
     "records_index": "opening 531,850 rows: time and memory against json.load",

@@ -5,7 +5,7 @@ answer, as TRL hands over images. Its own ``_compute_loss`` runs, with its fused
 rows; before anything is timed, its log-probabilities must be ours. Ours is measured in both layouts. CPU time
 of one thread, medians of interleaved runs; the peak counts the bytes of live tensors above what was there
 before the forward, gradients of weights left out. Growth is fitted over G and over the number of groups.
-Results go to ``benchmarks/results/update.json``.
+Results go to ``benchmarks/results/update.json``, their picture to ``docs/img/update_growth.svg``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import torch
 
 from benchmarks.results import machine, results_table, save, versions
 from benchmarks.tiny_scene import make_answers, make_policy, make_prompt
+from benchmarks.update_growth import draw_growth
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.packed_batch import AnswerBatch, pack_groups
 from medgrpo.modules.objectives import Denominators, LossInputs, Objective, policy_loss
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] = ()) -> None:
             )
     print(results_table(results, 2))
     report = {"runs": args.runs, "results": results, "measured": measured, "machine": machine()}
-    save("update", report | {"versions": versions("torch", "transformers", "trl")})
+    draw_growth(save("update", report | {"versions": versions("torch", "transformers", "trl")}))
 
 
 def _entry(
