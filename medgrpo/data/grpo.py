@@ -231,7 +231,7 @@ class GRPOData(ClipDataModule):
         groups: list[AnswerGroup] = module.play(
             prompts,
             round_index=index,
-            seed=derive_seed(self.seed, index, rank),
+            seed=derive_seed(self.seed, index),
             groups_per_batch=self.groups_per_batch,
             single_step=len(batches) <= accumulate,
             refill=Refill(self.refill_attempts, asked.another),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medgrpo.data.encode import EncodedPrompt, Encoder
+from medgrpo.data.prompts import derive_seed
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import ClipError
 from medgrpo.evaluation.blind import shuffle_videos as shuffled
@@ -72,7 +73,7 @@ def complete(
                 n=n,
                 max_new_tokens=[limits[i] for i in asked],
                 temperature=temperature,
-                seed=seed * 100_003 + start,
+                seeds=[derive_seed(seed, index) for index in asked],
             )
             for index, group in zip(asked, answers, strict=True):
                 results[index] = group

@@ -173,7 +173,7 @@ class GRPOModule(PolicyModule):
         Args:
             prompts: Of this rank, by their slot in the round.
             round_index: From 0.
-            seed: Of this round on this rank.
+            seed: Of this round, the same on all ranks.
             groups_per_batch: Groups forwarded together for log-probabilities.
             single_step: The round is one optimizer step, in which old and new policy are the same.
             refill: Replaces prompts whose answers are all worth the same; None for none.
@@ -187,7 +187,8 @@ class GRPOModule(PolicyModule):
         clock = RoundClock()
         prompts = dict(prompts)
         slots = list(prompts)
-        completions, rewards = self._answer(list(prompts.values()), round_index, seed, clock)
+        seeds = [derive_seed(seed, 0, slot, 0) for slot in slots]
+        completions, rewards = self._answer(list(prompts.values()), round_index, seeds, clock)
         discarded: list[Rollout] = []
         for attempt in range(refill.attempts if refill is not None else 0):
             assert refill is not None
@@ -196,7 +197,8 @@ class GRPOModule(PolicyModule):
             others = {i: prompt for i, prompt in found.items() if prompt is not None}
             if not any(gather_objects(len(others))):
                 break
-            new = self._answer(list(others.values()), round_index, derive_seed(seed, 2, attempt), clock)
+            seeds = [derive_seed(seed, 0, slots[i], attempt + 1) for i in others]
+            new = self._answer(list(others.values()), round_index, seeds, clock)
             if others:
                 old_prompts = {slots[i]: prompts[slots[i]] for i in others}
                 flat_rewards = [rewards[i] for i in others]
@@ -249,7 +251,7 @@ class GRPOModule(PolicyModule):
         ]
 
     def _answer(
-        self, encoded: list[EncodedPrompt], round_index: int, seed: int, clock: RoundClock
+        self, encoded: list[EncodedPrompt], round_index: int, seeds: list[int], clock: RoundClock
     ) -> tuple[list[list[Completion]], list[list[Reward]]]:
         """Sample the answers of some prompts and reward them, in groups."""
         limits = [self._limit(prompt.sample.task) for prompt in encoded]
@@ -266,7 +268,7 @@ class GRPOModule(PolicyModule):
                 n=self.group_size,
                 max_new_tokens=limits,
                 temperature=self.temperature,
-                seed=seed,
+                seeds=seeds,
                 progress=bar.update,
             )
         clock.lap("generate")
@@ -283,7 +285,7 @@ class GRPOModule(PolicyModule):
 
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""
-        torch.manual_seed(derive_seed(self.round_seed, 1))
+        torch.manual_seed(derive_seed(self.round_seed, 1, self.global_rank))
         # The numbers are already those of all ranks.
         self.log_dict(self.round_numbers, sync_dist=False)
 

@@ -30,7 +30,10 @@ ATTENTION_PREFIX = "medgrpo_"
 
 
 def use_grouped_attention(model: Any) -> None:
-    """Let a model's language layers understand ``groups=`` beside what they understand already.
+    """Let a model's language layers understand ``groups=`` and ``decoding=`` beside what they do already.
+
+    With ``groups`` they attend within packed groups, with ``decoding`` (a
+    :class:`medgrpo.rollout.decoding.DecodingState`) each row's one token attends as that says.
 
     Args:
         model: A Qwen-VL model, as loaded with some attention implementation.
@@ -58,8 +61,11 @@ def use_grouped_attention(model: Any) -> None:
         attention_mask: torch.Tensor | None,
         *,
         groups: Sequence[GroupLengths] | None = None,
+        decoding: Any = None,
         **options: Any,
     ) -> tuple[torch.Tensor, None]:
+        if decoding is not None:
+            return decoding.attend(module.layer_idx, query, key, value, options["scaling"]), None
         if groups is None:
             result: tuple[torch.Tensor, None] = ordinary(module, query, key, value, attention_mask, **options)
             return result

@@ -26,7 +26,7 @@ class RolloutEngine(ABC):
         n: int,
         max_new_tokens: Sequence[int] | int,
         temperature: float,
-        seed: int,
+        seeds: Sequence[int],
         progress: Callable[[int], object] | None = None,
     ) -> list[list[Completion]]:
         """Sample ``n`` answers for each prompt.
@@ -36,7 +36,7 @@ class RolloutEngine(ABC):
             n: Answers a prompt.
             max_new_tokens: Limit for all, or one a prompt.
             temperature: 0 is greedy.
-            seed: The same seed, policy and prompts give the same answers.
+            seeds: One a prompt, from 0 to 2**64 - 1; with the same policy they give the same answers.
             progress: Called with the number of prompts finished.
 
         Returns:

@@ -1,7 +1,7 @@
 """Rollouts from the training weights themselves, without a second engine.
 
-The prompt is forwarded once and its keys and values are repeated for the n answers; rows that have ended
-leave the batch. Positions are passed at every step, so nothing depends on what transformers would infer.
+The prompt is forwarded once and its keys and values serve all n answers; rows that have ended leave the
+batch. Positions are passed at every step, so nothing depends on what transformers would infer.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from medgrpo.rollout.decoding import prefill
 from medgrpo.rollout.engine import RolloutEngine
-from medgrpo.rollout.prefill import prefill
+from medgrpo.rollout.noise import choose_tokens, uniforms
 from medgrpo.types import Completion
 
 __all__ = ["HFEngine"]
@@ -43,7 +44,7 @@ class HFEngine(RolloutEngine):
         n: int,
         max_new_tokens: Sequence[int] | int,
         temperature: float,
-        seed: int,
+        seeds: Sequence[int],
         progress: Callable[[int], object] | None = None,
     ) -> list[list[Completion]]:
         """See :meth:`RolloutEngine.generate`."""
@@ -57,9 +58,10 @@ class HFEngine(RolloutEngine):
         try:
             for start in range(0, len(order), size):
                 chosen = order[start : start + size]
-                generator = torch.Generator(device=self.policy.device).manual_seed(seed * 1_000_003 + start)
+                longest = max(limits[i] for i in chosen)
+                noise = uniforms([seeds[i] for i in chosen], n, longest) if temperature > 0 else None
                 groups = self._group(
-                    [prompts[i] for i in chosen], [limits[i] for i in chosen], n, temperature, generator
+                    [prompts[i] for i in chosen], [limits[i] for i in chosen], n, temperature, noise
                 )
                 for index, group in zip(chosen, groups, strict=True):
                     results[index] = group
@@ -75,22 +77,28 @@ class HFEngine(RolloutEngine):
         limits: Sequence[int],
         n: int,
         temperature: float,
-        generator: torch.Generator,
+        noise: torch.Tensor | None,
     ) -> list[list[Completion]]:
         """Decode ``len(prompts) * n`` rows to their end."""
-        state = prefill(self.policy, self.encoder, prompts, n)
-        device = state.attention_mask.device
+        state = prefill(self.policy, self.encoder, prompts, n, max(limits))
+        device = state.hidden.device
         rows = len(prompts) * n
         limit = torch.tensor(limits, device=device).repeat_interleave(n)
         tokens: list[list[int]] = [[] for _ in range(rows)]
         logps: list[list[float]] = [[] for _ in range(rows)]
         ended = [False] * rows
         active = torch.arange(rows, device=device)
-        hidden, step = state.hidden, 0
+        chance = None if noise is None else noise.to(device)
+        step = 0
         while True:
-            logits = self.policy.next_token_logits(hidden, temperature if temperature > 0 else 1.0)
+            logits = self.policy.next_token_logits(state.hidden, temperature if temperature > 0 else 1.0)
             distribution = torch.log_softmax(logits, dim=-1)
-            chosen = _draw(distribution, temperature, generator)
+            # At temperature 0 the likeliest, else a sample: top-k or top-p would bias the ratio.
+            chosen = (
+                distribution.argmax(-1)
+                if chance is None
+                else choose_tokens(distribution, chance[active, step])
+            )
             chosen_logps = distribution.gather(-1, chosen[:, None]).squeeze(-1)
             stopped = chosen == self.encoder.eos_token_id
             step += 1
@@ -107,17 +115,9 @@ class HFEngine(RolloutEngine):
                 index = keep.nonzero().squeeze(-1)
                 active, chosen = active[index], chosen[index]
                 state.select(index)
-            hidden = state.advance(self.policy, chosen)
+            state.advance(self.policy, chosen)
         completions = [
             Completion(self.encoder.decode(ids), tuple(ids), tuple(lp), "stop" if done else "length")
             for ids, lp, done in zip(tokens, logps, ended, strict=True)
         ]
         return [completions[i * n : (i + 1) * n] for i in range(len(prompts))]
-
-
-def _draw(distribution: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
-    """One id a row: the likeliest at temperature 0, else a sample (top-k or top-p would bias the ratio)."""
-    if temperature <= 0:
-        return distribution.argmax(-1)
-    noise = torch.empty_like(distribution).exponential_(generator=generator)
-    return (distribution.exp() / noise).argmax(-1)

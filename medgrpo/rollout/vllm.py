@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from medgrpo.data.prompts import derive_seed
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
@@ -85,7 +86,7 @@ class VLLMEngine(RolloutEngine):
         n: int,
         max_new_tokens: Sequence[int] | int,
         temperature: float,
-        seed: int,
+        seeds: Sequence[int],
         progress: Callable[[int], object] | None = None,
     ) -> list[list[Completion]]:
         """See :meth:`RolloutEngine.generate`.
@@ -102,8 +103,9 @@ class VLLMEngine(RolloutEngine):
             # What is left of earlier calls would change the rounding of equal prompts.
             llm.reset_prefix_cache()
             # Not a seed a request: on a CPU vLLM cannot split the prompt of such a request over two steps.
+            seed = derive_seed(*seeds) if seeds else 0
             torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)
+            np.random.seed(seed)
             core, waiting = llm.llm_engine, deque(zip(prompts, limits, strict=True))
             answers = {}
             while waiting or core.has_unfinished_requests():

@@ -44,7 +44,7 @@ def test_real_footage_reaches_the_policy_and_the_store(family: Family, tmp_path:
 
     engine = HFEngine()
     engine.bind(policy, encoder)
-    completions = engine.generate([prompt], n=8, max_new_tokens=12, temperature=1.0, seed=0)
+    completions = engine.generate([prompt], n=8, max_new_tokens=12, temperature=1.0, seeds=[0])
     reward = CompositeReward(
         {"judge": JudgeReward({"video_summary": 1.0}, LexiconJudge())}, IdentityNormalizer()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def test_recorded_log_probabilities_are_the_trainers(family: Family, tmp_path: P
         encoder.prompt(frame_list_sample(tmp_path, row=1, frames=4, question="Which instrument retracts?")),
         encoder.prompt(frame_list_sample(tmp_path, row=2, frames=12)),
     ]
-    groups = engine.generate(prompts, n=4, max_new_tokens=[12, 5, 9], temperature=0.7, seed=3)
+    groups = engine.generate(prompts, n=4, max_new_tokens=[12, 5, 9], temperature=0.7, seeds=[3, 4, 5])
     rows = [(prompt, answer) for prompt, group in zip(prompts, groups, strict=True) for answer in group]
     batch = encoder.collate([p for p, _ in rows], [a.token_ids for _, a in rows])
     with torch.no_grad():
@@ -46,12 +47,38 @@ def test_the_same_seed_gives_the_same_answers_and_another_does_not(tmp_path: Pat
     prompts = [encoder.prompt(frame_list_sample(tmp_path, row=row)) for row in range(2)]
 
     def answers(seed: int) -> list[list[tuple[int, ...]]]:
-        groups = engine.generate(prompts, n=4, max_new_tokens=8, temperature=1.0, seed=seed)
+        groups = engine.generate(prompts, n=4, max_new_tokens=8, temperature=1.0, seeds=[seed, seed + 100])
         return [[answer.token_ids for answer in group] for group in groups]
 
     assert answers(1) == answers(1)
     assert answers(1) != answers(2)
     assert len(set(answers(1)[0])) > 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_does_not_depend_on_what_is_decoded_beside_it(
+    family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, encoder = tiny_policy(family)
+    logits, often = policy.next_token_logits, torch.zeros(policy.qwen.config.text_config.vocab_size)
+    often[encoder.eos_token_id] = 4.0
+    monkeypatch.setattr(policy, "next_token_logits", lambda *given: logits(*given) + often)
+    engine = HFEngine()
+    engine.bind(policy, encoder)
+    prompts = [
+        encoder.prompt(frame_list_sample(tmp_path, row=row, frames=frames))
+        for row, frames in enumerate((8, 4, 12))
+    ]
+    options: dict[str, Any] = {"n": 4, "temperature": 1.3}
+    limits, seeds = [12, 5, 20], [11, 12, 13]
+    together = engine.generate(prompts, max_new_tokens=limits, seeds=seeds, **options)
+    ends = {len(answer.token_ids) for group in together for answer in group}
+    assert len(ends) > 5  # rows and whole prompts leave at different times
+    for prompt, limit, seed, group in zip(prompts, limits, seeds, together, strict=True):
+        [alone] = engine.generate([prompt], max_new_tokens=limit, seeds=[seed], **options)
+        for mine, other in zip(alone, group, strict=True):
+            assert mine.token_ids == other.token_ids
+            torch.testing.assert_close(torch.tensor(mine.logps), torch.tensor(other.logps), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -61,7 +88,7 @@ def test_greedy_answers_are_the_argmax_of_transformers_forward(family: Family, t
     engine = HFEngine()
     engine.bind(policy, encoder)
     prompt = encoder.prompt(frame_list_sample(tmp_path, row=5))
-    [[answer]] = engine.generate([prompt], n=1, max_new_tokens=10, temperature=0.0, seed=0)
+    [[answer]] = engine.generate([prompt], n=1, max_new_tokens=10, temperature=0.0, seeds=[0])
     with torch.no_grad():
         logits = full_logits(policy, encoder, prompt, list(answer.token_ids))
     logits[:, policy.banned_ids] = -torch.inf
@@ -74,7 +101,7 @@ def test_samples_follow_the_distribution(tmp_path: Path) -> None:
     engine = HFEngine(max_rows=4096)
     engine.bind(policy, encoder)
     prompt = encoder.prompt(frame_list_sample(tmp_path, row=5))
-    [group] = engine.generate([prompt], n=4096, max_new_tokens=1, temperature=0.5, seed=0)
+    [group] = engine.generate([prompt], n=4096, max_new_tokens=1, temperature=0.5, seeds=[0])
     with torch.no_grad():
         logits = full_logits(policy, encoder, prompt, [0])[0] / 0.5
     logits[policy.banned_ids] = -torch.inf

@@ -129,7 +129,7 @@ def test_ids_positions_and_log_probabilities_are_the_trainers(
     np.testing.assert_array_equal(view.positions, prompt.positions)
     assert view.next_position == prompt.next_position
     assert view.grids.tolist() == [list(prompt.clip.grid)]
-    [answers] = engine.generate([prompt], n=4, max_new_tokens=12, temperature=0.8, seed=3)
+    [answers] = engine.generate([prompt], n=4, max_new_tokens=12, temperature=0.8, seeds=[3])
     assert largest_difference(engine, prompt, answers, 0.8) < TOLERANCE
 
 
@@ -148,7 +148,7 @@ def test_true_times_of_a_ragged_list_are_told_alike(engine: VLLMEngine, tmp_path
         np.testing.assert_array_equal(view.ids, prompt.ids)
         np.testing.assert_array_equal(view.positions, prompt.positions)
         assert view.next_position == prompt.next_position
-        [answers] = engine.generate([prompt], n=4, max_new_tokens=12, temperature=0.8, seed=3)
+        [answers] = engine.generate([prompt], n=4, max_new_tokens=12, temperature=0.8, seeds=[3])
         assert largest_difference(engine, prompt, answers, 0.8) < TOLERANCE
     finally:
         engine.bind(policy, regular)
@@ -174,7 +174,7 @@ def test_the_rate_alone_moves_time_on_both_sides(engine: VLLMEngine, film: Path)
             for ids in (each.ids, view.ids):
                 text = encoder.tokenizer.decode(ids)
                 assert [f"<{stamp} seconds>" in text for stamp in stamps] == [True, True]
-    told = engine.generate([slow, fast], n=1, max_new_tokens=1, temperature=0.0, seed=0)
+    told = engine.generate([slow, fast], n=1, max_new_tokens=1, temperature=0.0, seeds=[0, 0])
     for each, answers in zip((slow, fast), told, strict=True):
         assert largest_difference(engine, each, answers, 1.0) < TOLERANCE
     # The trainer at the other rate is told apart.
@@ -184,7 +184,7 @@ def test_the_rate_alone_moves_time_on_both_sides(engine: VLLMEngine, film: Path)
 @pytest.mark.vllm
 def test_new_weights_reach_the_engine(engine: VLLMEngine, film: Path) -> None:
     prompt = film_prompt(engine, film, 1.0)
-    [before] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seed=0)
+    [before] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seeds=[0])
     with torch.no_grad():
         for name, parameter in engine.policy.named_parameters():
             # Adapters of the language model and the vision tower itself.
@@ -193,7 +193,7 @@ def test_new_weights_reach_the_engine(engine: VLLMEngine, film: Path) -> None:
                     parameter.shape, generator=torch.Generator().manual_seed(len(name))
                 )
     assert largest_difference(engine, prompt, before, 1.0) > 1e-2
-    [after] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seed=0)
+    [after] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seeds=[0])
     assert largest_difference(engine, prompt, after, 1.0) < TOLERANCE
 
 
@@ -202,15 +202,15 @@ def test_weights_are_handed_over_only_when_they_have_changed(
     engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompt = film_prompt(engine, film, 1.0)
-    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seed=0)
+    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seeds=[0])
     loads: list[int] = []
     load = engine._load_weights
     monkeypatch.setattr(engine, "_load_weights", lambda: (loads.append(1), load()))
-    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seed=0)
+    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seeds=[0])
     assert loads == []
     with torch.no_grad():
         next(p for p in engine.policy.parameters() if p.requires_grad).add_(1e-3)
-    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seed=0)
+    engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seeds=[0])
     assert loads == [1]
 
 
@@ -219,7 +219,7 @@ def test_greedy_answers_are_those_of_the_hf_engine(engine: VLLMEngine, film: Pat
     hf = HFEngine()
     hf.bind(engine.policy, engine.encoder)
     prompts = [film_prompt(engine, film, rate) for rate in (0.5, 3.0)]
-    options: dict[str, Any] = {"n": 1, "max_new_tokens": 12, "temperature": 0.0, "seed": 0}
+    options: dict[str, Any] = {"n": 1, "max_new_tokens": 12, "temperature": 0.0, "seeds": [0, 0]}
     ours, theirs = hf.generate(prompts, **options), engine.generate(prompts, **options)
     for [a], [b] in zip(ours, theirs, strict=True):
         assert (a.text, a.token_ids, a.finish_reason) == (b.text, b.token_ids, b.finish_reason)
@@ -235,7 +235,12 @@ def test_seeds_counts_limits_and_ends(engine: VLLMEngine, film: Path) -> None:
 
     def sample(seed: int) -> list[list[Completion]]:
         return engine.generate(
-            prompts, n=4, max_new_tokens=limits, temperature=1.5, seed=seed, progress=done.append
+            prompts,
+            n=4,
+            max_new_tokens=limits,
+            temperature=1.5,
+            seeds=[seed, seed, seed],
+            progress=done.append,
         )
 
     state = torch.random.get_rng_state()
@@ -256,7 +261,7 @@ def test_seeds_counts_limits_and_ends(engine: VLLMEngine, film: Path) -> None:
             assert engine.encoder.eos_token_id not in answer.token_ids[:-1]
             assert answer.text == engine.encoder.decode(answer.token_ids)
     assert len({answer.token_ids for answer in first[2]}) == 4
-    assert engine.generate([], n=4, max_new_tokens=3, temperature=1.0, seed=0) == []
+    assert engine.generate([], n=4, max_new_tokens=3, temperature=1.0, seeds=[]) == []
 
 
 @pytest.mark.vllm
@@ -270,7 +275,7 @@ def test_banned_ids_are_never_sampled_and_end_tokens_end(
     banned = sorted({*range(vocabulary)} - {*allowed} | {*engine.policy.banned_ids})
     monkeypatch.setattr(QwenVLPolicy, "banned_ids", property(lambda policy: banned))
     prompt = film_prompt(engine, film, 1.0)
-    [group] = engine.generate([prompt], n=32, max_new_tokens=20, temperature=1.0, seed=0)
+    [group] = engine.generate([prompt], n=32, max_new_tokens=20, temperature=1.0, seeds=[0])
     assert {token for answer in group for token in answer.token_ids} == {*allowed}
     assert {answer.finish_reason for answer in group} == {"stop", "length"}
     assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
@@ -283,7 +288,7 @@ def test_a_difference_in_time_ends_the_run(
     prompt = film_prompt(engine, film, 1.0)
     shifted = replace(prompt, positions=prompt.positions + (prompt.ids == prompt.ids[-1]), next_position=9)
     engine.bind(engine.policy, engine.encoder)
-    options: dict[str, Any] = {"n": 1, "max_new_tokens": 1, "temperature": 1.0, "seed": 0}
+    options: dict[str, Any] = {"n": 1, "max_new_tokens": 1, "temperature": 1.0, "seeds": [0]}
     with pytest.raises(UserError, match=r"row 1 .*M-RoPE positions .*first answer token"):
         engine.generate([shifted], **options)
     engine.generate([prompt], **options)
@@ -296,9 +301,9 @@ def test_a_difference_in_time_ends_the_run(
 def test_requests_that_vllm_would_bend_are_refused(engine: VLLMEngine, film: Path) -> None:
     prompt = film_prompt(engine, film, 1.0)
     with pytest.raises(UserError, match=r"temperature is 0\.001"):
-        engine.generate([prompt], n=1, max_new_tokens=1, temperature=0.001, seed=0)
+        engine.generate([prompt], n=1, max_new_tokens=1, temperature=0.001, seeds=[0])
     with pytest.raises(UserError, match=r"row 1 \(1\): .* answer of up to 1000 .* max_model_len=1024"):
-        engine.generate([prompt], n=1, max_new_tokens=1000, temperature=1.0, seed=0)
+        engine.generate([prompt], n=1, max_new_tokens=1000, temperature=1.0, seeds=[0])
 
 
 @pytest.mark.vllm
