@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForImageTextToText
 
 from benchmarks.results import machine, results_table, save, versions
 from benchmarks.tiny_scene import make_policy, make_prompt
@@ -41,11 +42,12 @@ def main(argv: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder:
         policy = make_policy(Path(folder))
         policy.eval()
+        model = AutoModelForImageTextToText.from_pretrained(policy.path, local_files_only=True).eval()
         for frames, tokens in CELLS:
             made = [make_prompt(policy, Path(folder), frames, tokens, seed) for seed in range(PROMPTS)]
             encoder, prompts = made[0][0], [prompt for _, prompt in made]
             ours, theirs = _medians(
-                [_ours(policy, encoder, prompts), _theirs(policy, encoder, prompts)], args.runs
+                [_ours(policy, encoder, prompts), _theirs(model, encoder, prompts)], args.runs
             )
             results.append(
                 {
@@ -70,13 +72,15 @@ def _ours(policy: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
     encoder.eos_token_id = -1  # no answer ends before its limit
 
     def run() -> int:
-        groups = engine.generate(prompts, n=ANSWERS, max_new_tokens=LENGTH, temperature=1.0, seed=0)
+        groups = engine.generate(
+            prompts, n=ANSWERS, max_new_tokens=LENGTH, temperature=1.0, seeds=range(PROMPTS)
+        )
         return sum(len(answer.token_ids) for group in groups for answer in group)
 
     return run
 
 
-def _theirs(policy: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
+def _theirs(model: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
     batch = encoder.collate(prompts, pad="left")
     inputs = {
         "input_ids": batch.input_ids,
@@ -89,7 +93,7 @@ def _theirs(policy: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
 
     def run() -> int:
         torch.manual_seed(0)
-        out = policy.qwen.generate(
+        out = model.generate(
             **inputs,
             do_sample=True,
             temperature=1.0,

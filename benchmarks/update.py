@@ -185,12 +185,12 @@ def _theirs(
     policy: QwenVLPolicy, encoder: Encoder, prompt: EncodedPrompt, answers: list[list[int]]
 ) -> _TRLStep:
     """TRL's side, with the video passed on with every answer."""
-    import copy
-
+    from transformers import AutoModelForImageTextToText
     from trl import GRPOTrainer
     from trl.trainer.utils import add_fused_lm_head
 
-    model = copy.deepcopy(policy.qwen)
+    # As transformers loads it, without what ours changes of it.
+    model = AutoModelForImageTextToText.from_pretrained(policy.path, local_files_only=True).train()
     add_fused_lm_head(model, outputs=("log_probs", "entropy"))
     rows = len(answers)
     pixels, grids = encoder.patches([prompt.clip])

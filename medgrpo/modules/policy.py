@@ -16,6 +16,7 @@ from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, PackedBatch
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
+from medgrpo.modules.patch_embedding import use_linear_patch_embedding
 from medgrpo.modules.shared_prefix import use_grouped_attention
 
 __all__ = ["LoRA", "QwenVLPolicy"]
@@ -119,6 +120,7 @@ class QwenVLPolicy(nn.Module):
         except (OSError, ValueError) as error:
             raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
         use_grouped_attention(model)
+        use_linear_patch_embedding(model)
         self.model = self._prepare(model)
 
     def _prepare(self, model: Any) -> Any:
