@@ -135,15 +135,14 @@ class GRPOModule(PolicyModule):
         """Keep what advantages and normalised rewards of the next round depend on."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["advantage"] = self.advantage.state_dict()
-        if state := self.reward.normalizer.state_dict():
-            checkpoint["normalizer"] = state
+        checkpoint["reward"] = self.reward.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue with it."""
         super().on_load_checkpoint(checkpoint)
         self.advantage.load_state_dict(checkpoint.get("advantage", {}))
-        if "normalizer" in checkpoint:
-            self.reward.normalizer.load_state_dict(checkpoint["normalizer"])
+        if "reward" in checkpoint:
+            self.reward.load_state_dict(checkpoint["reward"])
 
     def prepare(self, encoder: Any, samples: list[Sample]) -> None:
         """Get ready for rounds over these samples; called by the data module.

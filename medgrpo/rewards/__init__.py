@@ -15,6 +15,7 @@ from medgrpo.rewards.normalizers import (
     RankNormalizer,
     RobustAffineNormalizer,
 )
+from medgrpo.rewards.shaping import ClosenessReward, TighteningReward
 from medgrpo.rewards.similarity import SimilarityReward
 from medgrpo.rewards.statistics import MetricStatistics, Provenance, Statistics, summarise
 from medgrpo.rewards.task_metric import TaskMetricReward
@@ -22,6 +23,7 @@ from medgrpo.rewards.task_metric import TaskMetricReward
 __all__ = [
     "AdaptiveLogisticNormalizer",
     "ChatJudge",
+    "ClosenessReward",
     "CompositeReward",
     "IdentityNormalizer",
     "Judge",
@@ -42,6 +44,7 @@ __all__ = [
     "SimilarityReward",
     "Statistics",
     "TaskMetricReward",
+    "TighteningReward",
     "leave_out",
     "load_rubric",
     "summarise",

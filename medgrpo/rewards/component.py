@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from medgrpo.errors import UserError
 from medgrpo.tasks import TASKS, Parsed
-from medgrpo.types import Judgement, Sample
+from medgrpo.types import Judgement, PairKey, Sample
 
 __all__ = ["MetricSpec", "RawScore", "RewardComponent", "reference_of", "wordless"]
 
@@ -85,6 +86,22 @@ class RewardComponent(ABC):
         Raises:
             UserError: If a sample has no reference.
         """
+
+    def observe(self, scores: Sequence[tuple[PairKey, float]]) -> None:
+        """See a round's raw values, those of all ranks, after they were scored; most components do not care.
+
+        Args:
+            scores: (dataset, task) and finite raw value of each answer.
+        """
+        del scores
+
+    def state_dict(self) -> dict[str, Any]:
+        """What later scores depend on; empty for most components."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with a state."""
+        del state
 
 
 def reference_of(sample: Sample) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
@@ -94,14 +95,32 @@ class CompositeReward:
         ]
 
     def observe(self, pairs: Sequence[PairKey], rewards: Sequence[Reward]) -> None:
-        """Let the normalizer see a round's raw values: those of all ranks, after they were scored."""
-        self.normalizer.observe(
-            [
-                (pair, score.metric, score.raw)
-                for pair, reward in zip(pairs, rewards, strict=True)
-                for score in reward.components.values()
-            ]
-        )
+        """Let normalizer and components see the raw values of a round, scored on all ranks."""
+        seen = [
+            (pair, name, score)
+            for pair, reward in zip(pairs, rewards, strict=True)
+            for name, score in reward.components.items()
+        ]
+        self.normalizer.observe([(pair, score.metric, score.raw) for pair, _, score in seen])
+        for name, component in self.components.items():
+            component.observe(
+                [(pair, score.raw) for pair, own, score in seen if own == name and math.isfinite(score.raw)]
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What later rewards depend on: the states of the normalizer and the components that have one."""
+        states = {name: component.state_dict() for name, component in self.components.items()}
+        return {
+            "normalizer": self.normalizer.state_dict(),
+            "components": {name: state for name, state in states.items() if state},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with it."""
+        self.normalizer.load_state_dict(state["normalizer"])
+        for name, own in state["components"].items():
+            if name in self.components:
+                self.components[name].load_state_dict(own)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """The bounds of every metric that :meth:`raw_metrics` can name."""

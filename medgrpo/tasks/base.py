@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from medgrpo.errors import UserError
+from medgrpo.tasks.closeness import Closeness
 from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.types import Sample
 
@@ -125,6 +126,17 @@ class Task(ABC):
     def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
         """The metric between a parsed structure and the truth, see :meth:`score`."""
         raise TypeError(f"{self.name} has no metric")
+
+    def closeness(self, value: Any, truth: Any, sample: Sample, measure: Closeness) -> float:
+        """How near a parsed structure comes to the truth, in [0, 1], where a metric of hits says 0.
+
+        Args:
+            value: As the parser returns it.
+            truth: The reference structure.
+            sample: The question.
+            measure: Of one extent in time or space with its true one.
+        """
+        raise TypeError(f"{self.name} answers hold no extents")
 
     def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
         """What is reported over rows beside mean score and validity: each extra's mean, rates of mentions.

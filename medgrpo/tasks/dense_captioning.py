@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from medgrpo.tasks import intervals
 from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.closeness import Closeness
 from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.tasks.text import CLOCK_OR_SECONDS, SECONDS, UNIT, as_number, one_line, seconds, unify_dashes
 from medgrpo.types import Sample
@@ -96,6 +97,10 @@ class DenseCaptioning(Task):
         """Mean F1 over the thresholds, see the module's documentation."""
         a, b = spans_of(truth, sample), spans_of(value, sample)
         return sum(intervals.f1_at(a, b, t) for t in THRESHOLDS) / len(THRESHOLDS)
+
+    def closeness(self, value: Any, truth: Any, sample: Sample, measure: Closeness) -> float:
+        """Of the events' times, matched one to one; missed and surplus events cost."""
+        return intervals.set_closeness(spans_of(truth, sample), spans_of(value, sample), measure.spans)
 
     def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
         """Mean F1 at each threshold, what was scored of the captions, and the share of right labels."""

@@ -5,7 +5,7 @@ A span is a ``(start, end)`` pair with ``start <= end``. The functions are symme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ __all__ = [
     "Span",
     "coverage_iou",
     "f1_at",
+    "generalised_iou",
     "iou",
     "iou_matrix",
     "match",
+    "set_closeness",
     "set_miou",
     "true_positives",
     "widened",
@@ -32,6 +34,13 @@ def iou(a: Span, b: Span) -> float:
     if overlap <= 0.0:
         return 0.0
     return overlap / (max(a[1], b[1]) - min(a[0], b[0]))
+
+
+def generalised_iou(a: Span, b: Span) -> float:
+    """IoU less the share of the hull that lies between two spans, in (-1, 1]; neither is of no length."""
+    gap = max(a[0], b[0]) - min(a[1], b[1])
+    hull = max(a[1], b[1]) - min(a[0], b[0])
+    return iou(a, b) - max(gap, 0.0) / hull
 
 
 def iou_matrix(a: Sequence[Span], b: Sequence[Span]) -> NDArray[np.float64]:
@@ -75,6 +84,22 @@ def set_miou(truth: Sequence[Span], predicted: Sequence[Span]) -> float:
     if not truth and not predicted:
         return 1.0
     matrix = iou_matrix(truth, predicted)
+    return float(sum(matrix[i, j] for i, j in match(matrix))) / max(len(truth), len(predicted))
+
+
+def set_closeness(
+    truth: Sequence[Span], predicted: Sequence[Span], closeness: Callable[[Span, Span], float]
+) -> float:
+    """As :func:`set_miou`, with another measure than IoU.
+
+    Args:
+        truth: True spans.
+        predicted: Answered spans.
+        closeness: Of a true and an answered span, at least 0.
+    """
+    if not truth and not predicted:
+        return 1.0
+    matrix = np.array([[closeness(a, b) for b in predicted] for a in truth])
     return float(sum(matrix[i, j] for i, j in match(matrix))) / max(len(truth), len(predicted))
 
 

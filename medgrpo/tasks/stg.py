@@ -13,12 +13,14 @@ forward, a missing one is 0. Coordinates are never rescaled.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
 from medgrpo.tasks import boxes
 from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.boxes import Corners
+from medgrpo.tasks.closeness import Closeness
 from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.tasks.text import CLOCK_OR_SECONDS, SECONDS, UNIT, as_number, first_item, seconds, unify_dashes
 from medgrpo.types import Sample
@@ -107,8 +109,11 @@ class SpatioTemporalGrounding(Task):
 
     def accuracy(self, value: Any, truth: Any, sample: Sample) -> float:
         """Strict vIoU, see the module's documentation."""
-        overlaps = _overlaps(truth, value, sample)
-        return sum(v for v in overlaps if v is not None) / len(truth) if truth else 0.0
+        return _mean(_measured(truth, value, sample, boxes.iou))
+
+    def closeness(self, value: Any, truth: Any, sample: Sample, measure: Closeness) -> float:
+        """As the metric, with the measure in the place of IoU; a true time without an answer is 0."""
+        return _mean(_measured(truth, value, sample, measure.boxes))
 
     def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
         """When as well as where.
@@ -117,7 +122,7 @@ class SpatioTemporalGrounding(Task):
         of answered times that are true ones, ``viou`` the summed IoU over the union of both times (mean of
         rows), ``success@t`` the share of true boxes answered with IoU of at least t.
         """
-        overlaps = [_overlaps(row.truth, row.parsed.value or [], row.sample) for row in rows]
+        overlaps = [_measured(row.truth, row.parsed.value or [], row.sample, boxes.iou) for row in rows]
         hits = [[v for v in values if v is not None] for values in overlaps]
         matched = [len(values) for values in hits]
         true = [len(values) for values in overlaps]
@@ -131,14 +136,19 @@ class SpatioTemporalGrounding(Task):
         ]
 
 
-def _overlaps(truth: Any, value: Any, sample: Sample) -> list[float | None]:
-    """For each true box its IoU with the box answered for that time, None where there is none."""
+def _measured(
+    truth: Any, value: Any, sample: Sample, measure: Callable[[Corners, Corners], float]
+) -> list[float | None]:
+    """For each true box what it has with the box answered for that time, None where there is none."""
     times = [e["time"] for e in truth]
     nearest = assign_times(times, [e["time"] for e in value], requested_step(times, sample) / 2.0)
     return [
-        None if j is None else boxes.iou(e["box"], value[j]["box"])
-        for e, j in zip(truth, nearest, strict=True)
+        None if j is None else measure(e["box"], value[j]["box"]) for e, j in zip(truth, nearest, strict=True)
     ]
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return sum(v for v in values if v is not None) / len(values) if values else 0.0
 
 
 def requested_step(times: Sequence[float], sample: Sample) -> float:

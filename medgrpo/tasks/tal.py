@@ -21,6 +21,7 @@ import numpy as np
 
 from medgrpo.tasks import intervals
 from medgrpo.tasks.base import Parsed, ScoredRow, Task
+from medgrpo.tasks.closeness import Closeness
 from medgrpo.tasks.quantities import Quantity, mean, ratio
 from medgrpo.tasks.text import CLOCK_OR_SECONDS, SECONDS, UNIT, as_number, seconds, unify_dashes
 from medgrpo.types import Sample
@@ -107,6 +108,13 @@ class TemporalGrounding(Task):
         """Set-mIoU, see the module's documentation."""
         fps = sample.clip.fps
         return intervals.set_miou(intervals.widened(truth, fps), intervals.widened(value, fps))
+
+    def closeness(self, value: Any, truth: Any, sample: Sample, measure: Closeness) -> float:
+        """As the metric, with the measure in the place of IoU."""
+        fps = sample.clip.fps
+        return intervals.set_closeness(
+            intervals.widened(truth, fps), intervals.widened(value, fps), measure.spans
+        )
 
     def quantities(self, rows: Sequence[ScoredRow]) -> list[Quantity]:
         """F1 over all spans (``f1@t``) and as a mean of rows (``row_f1@t``), mIoU, recall and covered time.

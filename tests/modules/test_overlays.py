@@ -62,10 +62,12 @@ def test_overlay_trains(scene: Path, tmp_path: Path, path: Path) -> None:
     assert all(math.isfinite(loss) for loss in watch.losses)
     after = scenes.weights(module)
     assert all(torch.isfinite(value).all() for value in after.values())
-    # The untrained policy runs into its limit with every answer.
+    rows = read_rollouts(tmp_path, "t").to_pylist()
+    assert any(row["advantage"] for row in rows)
+    # The untrained policy runs into its limit with nearly every answer.
+    heard = [row for row in rows if not (row["truncated"] and options["objective"].mask_truncated)]
     moved = any(not torch.equal(value, before[name]) for name, value in after.items())
-    assert moved is not options["objective"].mask_truncated
-    assert any(row["advantage"] for row in read_rollouts(tmp_path, "t").to_pylist())
+    assert moved is any(row["advantage"] for row in heard)
 
 
 def test_the_entry_and_the_code_have_one_default(scene: Path, tmp_path: Path) -> None:
