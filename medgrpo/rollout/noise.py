@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["choose_tokens", "uniforms"]
+__all__ = ["choose_tokens", "joint_seed", "uniforms"]
 
 
 def uniforms(seeds: Sequence[int], n: int, tokens: int) -> torch.Tensor:
@@ -28,6 +28,11 @@ def uniforms(seeds: Sequence[int], n: int, tokens: int) -> torch.Tensor:
     keys = (np.array([seed, answer], dtype=np.uint64) for seed in seeds for answer in range(n))
     numbers = [np.random.Generator(np.random.Philox(key=key)).random(tokens) for key in keys]
     return torch.from_numpy(np.array(numbers).reshape(len(seeds) * n, tokens))
+
+
+def joint_seed(seeds: Sequence[int]) -> int:
+    """One 32-bit seed from those of several prompts, for an engine that draws for all of them together."""
+    return int(np.random.SeedSequence(list(seeds)).generate_state(1)[0])
 
 
 def choose_tokens(logps: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from medgrpo.data.prompts import derive_seed
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
+from medgrpo.rollout.noise import joint_seed
 from medgrpo.rollout.vllm_process import kept_process, rank_options
 from medgrpo.types import Completion
 
@@ -103,7 +103,7 @@ class VLLMEngine(RolloutEngine):
             # What is left of earlier calls would change the rounding of equal prompts.
             llm.reset_prefix_cache()
             # Not a seed a request: on a CPU vLLM cannot split the prompt of such a request over two steps.
-            seed = derive_seed(*seeds) if seeds else 0
+            seed = joint_seed(seeds)
             torch.manual_seed(seed)
             np.random.seed(seed)
             core, waiting = llm.llm_engine, deque(zip(prompts, limits, strict=True))
