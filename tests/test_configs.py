@@ -10,7 +10,7 @@ import yaml
 
 from medgrpo import cli
 from medgrpo.commands.judge_option import judge_option, parsed_judge
-from medgrpo.rewards import ChatJudge, LexiconJudge
+from medgrpo.rewards import ChatJudge, LexiconJudge, TransformersJudge
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -85,11 +85,12 @@ JUDGES = sorted((CONFIGS / "judge").glob("*.yaml"))
 @pytest.mark.parametrize("path", JUDGES, ids=[path.stem for path in JUDGES])
 def test_judge_config_is_one_judge(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_MODEL", "some/model")
+    monkeypatch.setenv("JUDGE_PATH", "models/judge")
     monkeypatch.delenv("JUDGE_URL", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123")
     parser, tree = parsed_judge(str(path))
     judge = judge_option(f"configs/judge/{path.name}")
-    assert isinstance(judge, LexiconJudge | ChatJudge)
+    assert isinstance(judge, LexiconJudge | ChatJudge | TransformersJudge)
     assert "sk-secret-123" not in parser.dump(tree)
     if path.stem.endswith("-official"):
         assert (judge.rubric.name, judge.form) == ("medvidbench-best5@1", "lines")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
 from medgrpo.rewards.composite import CompositeReward, leave_out
 from medgrpo.rewards.judge import JudgeReward
-from medgrpo.rewards.judges import ChatJudge, Judge, JudgeRequest, LexiconJudge, Rubric, load_rubric
+from medgrpo.rewards.judges import (
+    ChatJudge,
+    Judge,
+    JudgeRequest,
+    LexiconJudge,
+    Rubric,
+    TransformersJudge,
+    load_rubric,
+)
 from medgrpo.rewards.normalizers import (
     AdaptiveLogisticNormalizer,
     IdentityNormalizer,
@@ -45,6 +53,7 @@ __all__ = [
     "Statistics",
     "TaskMetricReward",
     "TighteningReward",
+    "TransformersJudge",
     "leave_out",
     "load_rubric",
     "summarise",

@@ -5,5 +5,15 @@ from __future__ import annotations
 from medgrpo.rewards.judges.base import Dimension, Judge, JudgeRequest, Rubric, load_rubric
 from medgrpo.rewards.judges.chat import ChatJudge
 from medgrpo.rewards.judges.lexicon import LexiconJudge
+from medgrpo.rewards.judges.open_model import TransformersJudge
 
-__all__ = ["ChatJudge", "Dimension", "Judge", "JudgeRequest", "LexiconJudge", "Rubric", "load_rubric"]
+__all__ = [
+    "ChatJudge",
+    "Dimension",
+    "Judge",
+    "JudgeRequest",
+    "LexiconJudge",
+    "Rubric",
+    "TransformersJudge",
+    "load_rubric",
+]

@@ -6,15 +6,15 @@ import hashlib
 import json
 import logging
 import math
-from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.judges import prompt
-from medgrpo.rewards.judges.base import Judge, JudgeRequest, load_rubric
-from medgrpo.rewards.judges.replies import LOWEST, parse_json, parse_lines
+from medgrpo.rewards.judges.base import load_rubric
+from medgrpo.rewards.judges.prompted import PromptedJudge
+from medgrpo.rewards.judges.replies import parse_json, parse_lines
 from medgrpo.services.chat import ChatClient, ChatReply
 from medgrpo.services.limits import Limits
 from medgrpo.services.reply_cache import content_key
@@ -25,12 +25,11 @@ __all__ = ["ChatJudge"]
 _log = logging.getLogger(__name__)
 
 
-class ChatJudge(Judge):
+class ChatJudge(PromptedJudge):
     """Asks a chat model to score an answer against its reference by a rubric.
 
-    The model sees task, reference and answer, not the question, each answer alone. Equal requests are judged
-    once; failures are not remembered. A judgement that could not be had has no scores and says why:
-    ``timeout``, ``http``, ``schema`` (unreadable to the end), ``refused`` or ``budget``.
+    See :class:`PromptedJudge`. A judgement that could not be had has no scores and says why: ``timeout``,
+    ``http``, ``schema`` (unreadable to the end), ``refused`` or ``budget``.
 
     Args:
         model: Name under which the server knows the model.
@@ -87,30 +86,28 @@ class ChatJudge(Judge):
             raise UserError(f"ChatJudge: form must be lines or json, got {form!r}")
         if reasks < 0 or cache_size < 0:
             raise UserError("ChatJudge: reasks and cache_size must be at least 0")
-        self.rubric = load_rubric(rubric)
-        self.model = model
-        self.form = form
-        self.reasks = reasks
-        self.gate = gate
-        self.cache_size = cache_size
-        self.revision = revision
-        self.limits = limits or Limits()
-        self._names = tuple(d.name for d in self.rubric.dimensions)
-        self._instructions = prompt.instructions(self.rubric, form)
+        loaded = load_rubric(rubric)
+        names = [dimension.name for dimension in loaded.dimensions]
+        instructions = prompt.instructions(loaded, form)
         parameters = _parameters(temperature, seed, max_tokens, extra_body)
         if form == "json":
-            schema = {"name": "scores", "strict": True, "schema": prompt.reply_schema(self._names)}
+            schema = {"name": "scores", "strict": True, "schema": prompt.reply_schema(names)}
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
-        constant = json.dumps([self._instructions, parameters, gate], sort_keys=True, default=str)
-        self.prompt_hash = hashlib.sha256(constant.encode()).hexdigest()[:16]
-        self._common = {
+        constant = json.dumps([instructions, parameters, gate], sort_keys=True, default=str)
+        common = {
             "model": model,
             "revision": revision,
-            "prompt": content_key({"instructions": self._instructions}),
-            "rubric": self.rubric.name,
+            "prompt": content_key({"instructions": instructions}),
+            "rubric": loaded.name,
             "form": form,
             "parameters": parameters,
         }
+        prompt_hash = hashlib.sha256(constant.encode()).hexdigest()[:16]
+        super().__init__(model, loaded, instructions, common, prompt_hash, gate, cache_size)
+        self.form = form
+        self.reasks = reasks
+        self.revision = revision
+        self.limits = limits or Limits()
         self._client = ChatClient(
             model,
             base_url,
@@ -124,7 +121,6 @@ class ChatJudge(Judge):
             self.limits,
             backoff_s,
         )
-        self._cache: OrderedDict[str, Judgement] = OrderedDict()
 
     @property
     def id(self) -> str:
@@ -132,64 +128,29 @@ class ChatJudge(Judge):
         model = f"{self.model}:{self.revision}" if self.revision else self.model
         return f"{model}/{self.form}/{self.prompt_hash}"
 
-    def key(self, request: JudgeRequest) -> str:
-        """What the judgement of a request is kept under."""
-        judged = {
-            "task": request.task,
-            "question": request.question,
-            "reference": request.reference,
-            "candidate": request.candidate,
-        }
-        return content_key({**self._common, **judged})
-
-    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
-        """See :meth:`Judge.judge`; a progress bar appears for many requests.
+    def ask(self, prompts: Mapping[str, str]) -> dict[str, Judgement]:
+        """See :meth:`PromptedJudge.ask`.
 
         Raises:
             UserError: If the server refuses the key or does not know the model.
         """
-        keys = [self.key(request) for request in requests]
-        results: dict[str, Judgement] = {}
-        for request, key in zip(requests, keys, strict=True):
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                results[key] = replace(self._cache[key], cached=True)
-            elif self.gate and not any(c.isalpha() for c in prompt.neutral(request.candidate)):
-                results[key] = self._gated()
-        asked = {
-            key: self._instructions + prompt.item(request)
-            for key, request in zip(keys, requests, strict=True)
-            if key not in results
-        }
         replies = self._client.ask(
-            list(asked.values()),
+            list(prompts.values()),
             readable=lambda reply: self._parsed(reply) is not None,
-            reask=prompt.reask(self._names, self.form),
+            reask=prompt.reask(self.names, self.form),
             reasks=self.reasks,
             progress=f"judge by {self.model}",
-            keys=list(asked),
+            keys=list(prompts),
         )
-        for key, reply in zip(asked, replies, strict=True):
-            results[key] = self._judgement(reply)
-            if results[key].status == "ok":
-                self._cache[key] = results[key]
-        while len(self._cache) > self.cache_size:
-            self._cache.popitem(last=False)
         _report(replies, self.model)
-        # A repetition inside the call cost nothing.
-        seen: set[str] = set()
-        judged = []
-        for key in keys:
-            judged.append(replace(results[key], cached=True) if key in seen else results[key])
-            seen.add(key)
-        return judged
+        return {key: self._judgement(reply) for key, reply in zip(prompts, replies, strict=True)}
 
     def _parsed(self, text: str) -> tuple[dict[str, float], dict[str, str]] | None:
         """Scores and rationales of a reply; what a model thought aloud before it does not count."""
         answer = text.rpartition("</think>")[2]
         if self.form == "json":
-            return parse_json(answer, self._names)
-        scores = parse_lines(answer, self._names)
+            return parse_json(answer, self.names)
+        scores = parse_lines(answer, self.names)
         return None if scores is None else (scores, {})
 
     def _judgement(self, reply: ChatReply) -> Judgement:
@@ -207,16 +168,6 @@ class ChatJudge(Judge):
             completion_tokens=reply.completion_tokens,
             cost=reply.cost,
             cached=reply.cached,
-        )
-
-    def _gated(self) -> Judgement:
-        return Judgement(
-            model=self.model,
-            rubric=self.rubric.name,
-            scores=dict.fromkeys(self._names, float(LOWEST)),
-            rationales=dict.fromkeys(self._names, "The answer holds no words."),
-            status="gated",
-            prompt_hash=self.prompt_hash,
         )
 
 
