@@ -20,6 +20,7 @@ from medgrpo.rewards.normalizers import (
     LogisticNormalizer,
     NormalisedValue,
     Normalizer,
+    RangeNormalizer,
     RankNormalizer,
     RobustAffineNormalizer,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "NormalisedValue",
     "Normalizer",
     "Provenance",
+    "RangeNormalizer",
     "RankNormalizer",
     "RawScore",
     "RewardComponent",

@@ -83,9 +83,27 @@ class CompositeReward:
         self.setup()
         parsed, raw = self._raw(samples, texts)
         return [
-            self._reward(sample, found, scores)
+            self.mix(sample.pair, scores, found)
             for sample, found, scores in zip(samples, parsed, raw, strict=True)
         ]
+
+    def mix(self, pair: PairKey, raw: Mapping[str, RawScore], parsed: Parsed) -> Reward:
+        """Make a reward of raw values: of an answer just scored, or of a stored one under another normalizer.
+
+        Args:
+            pair: (dataset, task).
+            raw: What the components that the task is routed to made of the answer, by name.
+            parsed: What the task's parser found in it.
+        """
+        _, task = pair
+        total = math.fsum(self.components[name].tasks[task] for name in raw)
+        scores: dict[str, ComponentScore] = {}
+        judgement: Judgement | None = None
+        for name, score in raw.items():
+            component = self.components[name]
+            scores[name] = self._component(pair, component.metric(task), score, component.tasks[task] / total)
+            judgement = score.judgement or judgement
+        return Reward(_mix(scores), scores, parsed.status, parsed.value, judgement)
 
     def raw_metrics(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[dict[str, float]]:
         """The raw value of every metric of every answer, NaN where it failed; needs no statistics."""
@@ -163,25 +181,14 @@ class CompositeReward:
                 raw[i][name] = score
         return parsed, raw
 
-    def _reward(self, sample: Sample, parsed: Parsed, raw: Mapping[str, RawScore]) -> Reward:
-        total = math.fsum(self.components[name].tasks[sample.task] for name in raw)
-        scores: dict[str, ComponentScore] = {}
-        judgement: Judgement | None = None
-        for name, score in raw.items():
-            component = self.components[name]
-            weight = component.tasks[sample.task] / total
-            scores[name] = self._component(sample, component.metric(sample.task), score, weight)
-            judgement = score.judgement or judgement
-        return Reward(_mix(scores), scores, parsed.status, parsed.value, judgement)
-
-    def _component(self, sample: Sample, spec: MetricSpec, raw: RawScore, weight: float) -> ComponentScore:
-        accuracy = self.normalizer.normalise(raw.value, sample.pair, spec.name)
+    def _component(self, pair: PairKey, spec: MetricSpec, raw: RawScore, weight: float) -> ComponentScore:
+        accuracy = self.normalizer.normalise(raw.value, pair, spec.name)
         value = accuracy.value
         factors: dict[str, float] = {}
         if raw.format is not None:
             # A plain product where the floor is 0, as for the logistic. An unbounded normalizer goes below 0:
             # there a product would rank an invalid answer above a poor one.
-            floor = self.normalizer.floor(sample.pair, spec.name, spec.low)
+            floor = self.normalizer.floor(pair, spec.name, spec.low)
             value = floor + raw.format * (accuracy.value - floor)
             factors = {"format": raw.format, "accuracy": accuracy.value}
         return ComponentScore(

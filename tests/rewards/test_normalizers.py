@@ -10,6 +10,7 @@ from medgrpo.rewards import (
     IdentityNormalizer,
     LogisticNormalizer,
     Normalizer,
+    RangeNormalizer,
     RankNormalizer,
     RobustAffineNormalizer,
     Statistics,
@@ -27,7 +28,13 @@ def bound(normalizer: Normalizer, data: list[float], low: float = 0.0, high: flo
 
 
 def all_normalizers() -> list[Normalizer]:
-    return [LogisticNormalizer(), RobustAffineNormalizer(), RankNormalizer(), IdentityNormalizer()]
+    return [
+        LogisticNormalizer(),
+        RobustAffineNormalizer(),
+        RankNormalizer(),
+        RangeNormalizer(),
+        IdentityNormalizer(),
+    ]
 
 
 @given(values, unit, unit)
@@ -47,6 +54,12 @@ def test_monotone_and_finite_on_any_data(data: list[float], a: float, b: float) 
 def test_logistic_and_rank_are_bounded(data: list[float], x: float) -> None:
     for normalizer in (LogisticNormalizer(), RankNormalizer()):
         assert 0.0 <= bound(normalizer, data).normalise(x, PAIR, METRIC).value <= 1.0
+
+
+@given(values, st.floats(0.0, 1.0))
+def test_range_maps_the_bounds_to_0_and_1(data: list[float], share: float) -> None:
+    normalizer = bound(RangeNormalizer(), [1 + 4 * v for v in data], 1.0, 5.0)
+    assert normalizer.normalise(1 + 4 * share, PAIR, METRIC).value == pytest.approx(share)
 
 
 @given(values)

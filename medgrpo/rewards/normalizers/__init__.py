@@ -7,6 +7,7 @@ from medgrpo.rewards.normalizers.affine import RobustAffineNormalizer
 from medgrpo.rewards.normalizers.base import NormalisedValue, Normalizer, Observation
 from medgrpo.rewards.normalizers.identity import IdentityNormalizer
 from medgrpo.rewards.normalizers.logistic import LogisticNormalizer
+from medgrpo.rewards.normalizers.range import RangeNormalizer
 from medgrpo.rewards.normalizers.rank import RankNormalizer
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "NormalisedValue",
     "Normalizer",
     "Observation",
+    "RangeNormalizer",
     "RankNormalizer",
     "RobustAffineNormalizer",
 ]
