@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.strategies import DeepSpeedStrategy
+
 from medgrpo.data.batch import PolicyBatch
+from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.clip_data import ClipDataModule
 from medgrpo.data.clip_frames import DECODE_SECONDS
 from medgrpo.data.lazy_records import pairs_of
 from medgrpo.data.prompts import choose_rows, derive_seed
 from medgrpo.data.readable import ReadableRows
 from medgrpo.data.refill import Refill
-from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
+from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_round
 from medgrpo.data.round_loader import RoundLoader
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
@@ -38,6 +42,9 @@ class GRPOData(ClipDataModule):
         prompts_per_round: Prompts of a round, all ranks together, shared evenly between (dataset, task)
             pairs.
         groups_per_batch: Groups in a micro-batch of one rank.
+        tokens_per_batch: Most tokens in a micro-batch instead, prompts counted once a group, as they are
+            packed; a longer group goes alone. An optimizer step still holds ``groups_per_batch`` times
+            ``trainer.accumulate_grad_batches`` groups a rank, in as many micro-batches as its tokens need.
         num_iterations: Passes over a round.
         refill_attempts: How often a prompt whose answers are all worth the same is replaced by another one of
             its (dataset, task) in the same round (dynamic sampling); 0 is the paper.
@@ -65,6 +72,7 @@ class GRPOData(ClipDataModule):
         tasks: tuple[str, ...] = PAPER_TASKS,
         prompts_per_round: int = 12,
         groups_per_batch: int = 1,
+        tokens_per_batch: int | None = None,
         num_iterations: int = 1,
         refill_attempts: int = 0,
         media_root: str | None = None,
@@ -96,6 +104,7 @@ class GRPOData(ClipDataModule):
         for name, value in (
             ("prompts_per_round", prompts_per_round),
             ("groups_per_batch", groups_per_batch),
+            ("tokens_per_batch", 1 if tokens_per_batch is None else tokens_per_batch),
             ("num_iterations", num_iterations),
             ("replay_rows", replay_rows),
         ):
@@ -106,7 +115,7 @@ class GRPOData(ClipDataModule):
         self.records = records
         self.tasks = tuple(get_task(name).name for name in tasks)
         self.prompts_per_round = prompts_per_round
-        self.groups_per_batch = groups_per_batch
+        self.batch_size = BatchSize(groups_per_batch, tokens_per_batch)
         self.num_iterations = num_iterations
         self.refill_attempts = refill_attempts
         self.replay_records = replay_records
@@ -115,6 +124,7 @@ class GRPOData(ClipDataModule):
         self.prefetch_factor = prefetch_factor
         self.seed = seed
         self._round: tuple[int, RolloutLoader] | None = None
+        self._accumulate: int | None = None
 
     def setup(self, stage: str) -> None:
         """Open the records and hand the module an encoder for its policy.
@@ -128,6 +138,7 @@ class GRPOData(ClipDataModule):
         if stage != "fit":
             return
         self._check_trainer()
+        self._accumulate = self.attached_trainer.accumulate_grad_batches
         self.samples = self.open_records(self.records).where(tasks=self.tasks, answered=True)
         if not self.samples:
             raise UserError(
@@ -160,7 +171,9 @@ class GRPOData(ClipDataModule):
         return self._round[1]
 
     def teardown(self, stage: str) -> None:
-        """Let the workers go."""
+        """Let the workers go, and the trainer's accumulation be what was configured."""
+        if self._accumulate is not None:
+            self.attached_trainer.accumulate_grad_batches = self._accumulate
         self.__dict__.pop("rounds", None)
 
     def state_dict(self) -> dict[str, bool]:
@@ -200,6 +213,16 @@ class GRPOData(ClipDataModule):
             raise UserError(
                 "trainer.reload_dataloaders_every_n_epochs must be 1 with GRPOData: an epoch is a round"
             )
+        if any(isinstance(callback, GradientAccumulationScheduler) for callback in trainer.callbacks):
+            raise UserError(
+                "trainer.callbacks: a GradientAccumulationScheduler changes what an optimizer step is after "
+                "its round was planned; set trainer.accumulate_grad_batches"
+            )
+        if self.batch_size.tokens is not None and isinstance(trainer.strategy, DeepSpeedStrategy):
+            raise UserError(
+                "data.tokens_per_batch changes the micro-batches of a step from round to round, which "
+                "DeepSpeed does not allow; set data.groups_per_batch"
+            )
         if self.prompts_per_round % trainer.world_size:
             raise UserError(
                 f"data.prompts_per_round is {self.prompts_per_round}, which {trainer.world_size} ranks "
@@ -220,25 +243,27 @@ class GRPOData(ClipDataModule):
         asked, prompts = self.rounds.load(index)
         if trainer.max_epochs in (None, -1) or index + 1 < trainer.max_epochs:
             self.rounds.prefetch(index + 1)
-        batches = plan_batches(
+        plan = plan_round(
             len(prompts),
-            groups_per_batch=self.groups_per_batch,
+            self.batch_size,
+            self._accumulate or 1,
             passes=self.num_iterations,
             seed=[self.seed, index, rank],
         )
-        accumulate = trainer.accumulate_grad_batches
         module: Any = trainer.lightning_module
         groups: list[AnswerGroup] = module.play(
             prompts,
             round_index=index,
             seed=derive_seed(self.seed, index),
-            groups_per_batch=self.groups_per_batch,
-            single_step=len(batches) <= accumulate,
+            size=self.batch_size,
+            single_step=plan.single_step,
             refill=Refill(self.refill_attempts, asked.another),
         )
-        return RolloutLoader(
-            self.encoder, groups, batches, accumulate, self._replay(index, len(batches), rank, world)
-        )
+        fitted = plan.fitted(self.batch_size, [group.length for group in groups])
+        trainer.accumulate_grad_batches = fitted.accumulate
+        # Draws are counted by the plan, which has as many batches in every round.
+        replay = self._replay(index, len(plan.batches), rank, world)
+        return RolloutLoader(self.encoder, groups, fitted.batches, fitted.accumulate, replay)
 
     def _replay(self, index: int, batches: int, rank: int, world: int) -> Callable[[int], PolicyBatch] | None:
         """Makes the rows to replay in each micro-batch: the draws of all micro-batches of all rounds."""

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from tqdm import tqdm
 
+from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects
 from medgrpo.data.encode import EncodedPrompt
 from medgrpo.data.prompts import derive_seed
@@ -163,7 +164,7 @@ class GRPOModule(PolicyModule):
         *,
         round_index: int,
         seed: int,
-        groups_per_batch: int,
+        size: BatchSize,
         single_step: bool,
         refill: Refill | None = None,
     ) -> list[AnswerGroup]:
@@ -173,7 +174,7 @@ class GRPOModule(PolicyModule):
             prompts: Of this rank, by their slot in the round.
             round_index: From 0.
             seed: Of this round, the same on all ranks.
-            groups_per_batch: Groups forwarded together for log-probabilities.
+            size: Of the groups forwarded together for log-probabilities.
             single_step: The round is one optimizer step, in which old and new policy are the same.
             refill: Replaces prompts whose answers are all worth the same; None for none.
 
@@ -216,7 +217,7 @@ class GRPOModule(PolicyModule):
         observe_round(self.reward, answered, [reward for group in rewards for reward in group])
         advantages = estimate(self.advantage, rewards, encoded)
         clock.lap("reward")
-        forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}
+        forward: dict[str, Any] = {"temperature": self.temperature, "size": size}
         old = ref = None
         with self.trainer.precision_plugin.forward_context():
             if not single_step:

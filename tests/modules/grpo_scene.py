@@ -41,6 +41,7 @@ from medgrpo.rewards import (
     summarise,
 )
 
+DDP_TOKENS = 220
 SAMPLING = replace(tiny_sampling(), max_frames=4)
 
 
@@ -143,7 +144,12 @@ if __name__ == "__main__":
     ddp = {"devices": int(sys.argv[2]), "strategy": "ddp"}
     broken_on_rank_1 = BrokenReward if int(os.environ.get("LOCAL_RANK", "0")) == 1 else VowelReward
     run, grpo, rounds_of_data = make_run(
-        folder, folder / "ddp", trainer=ddp, module={"reward": make_reward(broken_on_rank_1)}
+        folder,
+        folder / "ddp",
+        trainer=ddp,
+        module={"reward": make_reward(broken_on_rank_1)},
+        # Rank 0 could do with one micro-batch a step, rank 1 needs two.
+        data={"tokens_per_batch": DDP_TOKENS},
     )
     run.fit(grpo, rounds_of_data)
     torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")
