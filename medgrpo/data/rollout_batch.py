@@ -13,7 +13,7 @@ from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects
 from medgrpo.data.packed_batch import AnswerBatch, GroupLengths
-from medgrpo.types import Completion
+from medgrpo.types import Completion, PairKey
 
 __all__ = [
     "AnswerGroup",
@@ -95,6 +95,7 @@ class RolloutBatch:
         advantages: ``[B]``.
         heard: ``[B]`` bool, whether the answer's tokens take part in the loss.
         step: Sizes of the optimizer step that the micro-batch belongs to.
+        pairs: (dataset, task) of each answer.
         replay: Rows with reference answers that the same step also learns from, or None.
     """
 
@@ -105,6 +106,7 @@ class RolloutBatch:
     advantages: torch.Tensor
     heard: torch.Tensor
     step: StepSize
+    pairs: tuple[PairKey, ...]
     replay: PolicyBatch | None = None
 
     def to(self, device: torch.device | str) -> Self:
@@ -150,6 +152,7 @@ def collate_groups(
         advantages=torch.from_numpy(np.concatenate([group.advantages for group in groups])).float(),
         heard=torch.tensor([heard for group in groups for heard in group.heard]),
         step=step,
+        pairs=tuple(group.prompt.sample.pair for group in groups for _ in group.completions),
         replay=replay,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +29,7 @@ from medgrpo.modules.objectives import (
 )
 from medgrpo.modules.overlong import SoftOverlong, penalise_overlong
 from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.reference import StartPolicy
 from medgrpo.modules.rounds import (
     FailurePolicy,
     RoundClock,
@@ -45,6 +45,7 @@ from medgrpo.modules.rounds import (
 )
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sft import answer_nll
+from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
 from medgrpo.rewards import CompositeReward
 from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.hf import HFEngine
@@ -75,6 +76,9 @@ class GRPOModule(PolicyModule):
         temperature: At which answers are sampled and their probabilities taken.
         max_new_tokens: Longest answer; None takes each task's own limit.
         replay_weight: Weight of the answer NLL on replayed rows, against forgetting; 0 is the paper.
+        start_kl: Measure the divergence from the policy at the start every round (``train/start_kl``), also
+            without a KL term in the objective. It costs a forward of the answers, and a frozen copy of the
+            weights unless adapters are all that is trained.
         on_failed_reward: What becomes of a group in which a reward component failed: it is skipped, mixed
             without that component, or the run stops.
     """
@@ -96,6 +100,7 @@ class GRPOModule(PolicyModule):
         temperature: float = 1.0,
         max_new_tokens: int | None = None,
         replay_weight: float = 0.0,
+        start_kl: bool = False,
         on_failed_reward: FailurePolicy = "skip",
     ) -> None:
         super().__init__(policy, optimizer, schedule)
@@ -117,20 +122,22 @@ class GRPOModule(PolicyModule):
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
         self.replay_weight = replay_weight
+        self.start_kl = start_kl
         self.on_failed_reward = on_failed_reward
-        self.reference: QwenVLPolicy | None = None
+        self.reference: StartPolicy | None = None
         self.store: RolloutStore | None = None
         self.encoder: Any = None
         self.max_length = 1
         self.round_seed = 0
         self.round_numbers: dict[str, float] = {}
+        self.update_metrics = UpdateMetrics()
         self.save_hyperparameters("group_size", "temperature", "max_new_tokens", "replay_weight", "run_id")
 
     def configure_model(self) -> None:
-        """Load the weights, once, and a frozen copy if the objective has a KL term."""
+        """Load the weights, once, and keep the start if something is compared with it."""
         super().configure_model()
-        if self.objective.kl_weight > 0 and self.reference is None:
-            self.reference = copy.deepcopy(self.policy).requires_grad_(False)
+        if (self.objective.kl_weight > 0 or self.start_kl) and self.reference is None:
+            self.reference = StartPolicy(self.policy)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what advantages and normalised rewards of the next round depend on."""
@@ -223,7 +230,8 @@ class GRPOModule(PolicyModule):
             if not single_step:
                 old = answer_logps(self.policy, self.encoder, encoded, completions, **forward)
             if self.reference is not None:
-                ref = answer_logps(self.reference, self.encoder, encoded, completions, **forward)
+                with self.reference.of(self.policy) as start:
+                    ref = answer_logps(start, self.encoder, encoded, completions, **forward)
         clock.lap("logps")
         rollouts = make_rollouts(round_index, prompts, completions, rewards, advantages) + discarded
         self.store.policy_hash = self.policy.fingerprint()
@@ -286,6 +294,7 @@ class GRPOModule(PolicyModule):
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""
         torch.manual_seed(derive_seed(self.round_seed, 1, self.global_rank))
+        self.update_metrics.start()
         # The numbers are already those of all ranks.
         self.log_dict(self.round_numbers, sync_dist=False)
 
@@ -314,22 +323,13 @@ class GRPOModule(PolicyModule):
         share, statistics = policy_loss(inputs, self.objective, denominators)
         # Shares add up to the step's loss; Lightning averages over micro-batches, and over ranks.
         loss = share * self.trainer.accumulate_grad_batches * self.trainer.world_size
-        numbers = {
-            "train/policy_loss": loss.detach(),
-            "train/entropy": masked_mean(entropy.detach(), mask),
-            "train/clip_low": statistics.clip_low,
-            "train/clip_high": statistics.clip_high,
-            "train/clip_dual": statistics.clip_dual,
-            "train/ratio": statistics.ratio,
-            "train/old_kl": statistics.old_kl,
-        }
-        if batch.ref_logps is not None:
-            numbers["train/ref_kl"] = statistics.ref_kl
+        values = token_values(inputs, self.objective, batch.engine_logps)
         if batch.old_logps is None:
-            difference = (logps.detach() - batch.engine_logps).abs()
-            numbers["train/logp_diff"] = masked_mean(difference, answered)
-        if importance is not None:
-            numbers["train/importance"] = masked_mean(importance.expand_as(answered), answered)
+            values["entropy"] = entropy
+        self.update_metrics.add(batch.pairs, values, mask, batch.policy.input_ids.numel())
+        numbers = {"train/policy_loss": loss.detach(), **step_metrics(inputs, statistics, answered)}
+        if batch.old_logps is None:
+            numbers["train/logp_diff"] = masked_mean(values["logp_diff"], answered)
         if batch.replay is not None:
             nll = answer_nll(self.policy.logps(batch.replay), batch.replay.completion_mask)
             loss = loss + self.replay_weight * nll
@@ -338,6 +338,14 @@ class GRPOModule(PolicyModule):
         self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, batch_size=rows, sync_dist=True)
         self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: RolloutBatch, batch_idx: int) -> None:
+        """Log the update of the round behind its last micro-batch."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        if self.trainer.is_last_batch:
+            numbers = self.update_metrics.close()
+            self.round_numbers = self.round_numbers | numbers
+            self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=1, sync_dist=False)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the step's gradient, before it is clipped."""

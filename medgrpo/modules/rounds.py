@@ -309,6 +309,8 @@ def summarise_round(
     numbers = round_metrics(every, entropies=spread) | _overall(every)
     for name in seconds:
         numbers[f"train/seconds/{name}"] = max(part[name] for _, _, part, _ in ranks)
+    sampled = sum(len(rollout.completion.token_ids) for rollout in every)
+    numbers["train/tokens_per_second/generate"] = sampled / numbers["train/seconds/generate"]
     known = [part for *_, part in ranks if part is not None]
     if known:
         numbers["train/logp_diff"] = sum(p[0] for p in known) / max(sum(p[1] for p in known), 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from medgrpo.types import PairKey, Rollout
 
-__all__ = ["FLAT_REASONS", "round_metrics"]
+__all__ = ["FLAT_REASONS", "pair_prefix", "round_metrics"]
 
 FLAT_REASONS = ("zero_variance", "refilled")
 """Why a group teaches nothing: its answers are worth the same; another prompt may have taken its place."""
@@ -20,6 +20,11 @@ FLAT_REASONS = ("zero_variance", "refilled")
 def _tag(name: str) -> str:
     """A name that TensorBoard leaves as it is: ``stg_viou@1`` becomes ``stg_viou_1``."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def pair_prefix(pair: PairKey, prefix: str = "train") -> str:
+    """Where the metrics of a (dataset, task) are: ``<prefix>/<dataset>/<task>``."""
+    return "/".join((prefix, *map(_tag, pair)))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -113,8 +118,8 @@ def round_metrics(
     for position, rollout in enumerate(rollouts):
         by_pair[rollout.sample.pair].append(position)
     flat: dict[str, float] = {}
-    for (dataset, task), positions in sorted(by_pair.items()):
+    for pair, positions in sorted(by_pair.items()):
         given = [] if entropies is None else [entropies[p] for p in positions]
         numbers = _pair_metrics([rollouts[p] for p in positions], given)
-        flat.update({f"{prefix}/{_tag(dataset)}/{_tag(task)}/{name}": v for name, v in numbers.items()})
+        flat.update({f"{pair_prefix(pair, prefix)}/{name}": v for name, v in numbers.items()})
     return flat

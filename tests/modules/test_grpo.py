@@ -314,7 +314,8 @@ def test_kl_to_the_initial_policy(scene: Path, tmp_path: Path) -> None:
     trainer.fit(module, data)
     assert trainer.callback_metrics["train/ref_kl"] > 0
     assert module.reference is not None
-    assert _same_weights(before, dict(module.reference.named_parameters()))
+    assert module.reference.copy is not None
+    assert _same_weights(before, dict(module.reference.copy.named_parameters()))
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
     assert not any(name.startswith("reference") for name in saved)
 
