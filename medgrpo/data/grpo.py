@@ -12,7 +12,8 @@ from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.clip_data import ClipDataModule
 from medgrpo.data.clip_frames import DECODE_SECONDS
-from medgrpo.data.lazy_records import pairs_of
+from medgrpo.data.held_out import HeldOutLoader, spread_rows
+from medgrpo.data.lazy_records import Records, pairs_of
 from medgrpo.data.prompts import choose_rows, derive_seed
 from medgrpo.data.readable import ReadableRows
 from medgrpo.data.refill import Refill
@@ -21,6 +22,7 @@ from medgrpo.data.round_loader import RoundLoader
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.tasks import get_task
+from medgrpo.types import Sample
 
 __all__ = ["PAPER_TASKS", "GRPOData"]
 
@@ -50,6 +52,11 @@ class GRPOData(ClipDataModule):
             its (dataset, task) in the same round (dynamic sampling); 0 is the paper.
         media_root: Where relative frame paths start; None is the records file's folder.
         media_prefixes: Starts of frame paths to replace, old to new (absolute or relative to the root).
+        val_records: Held-out rows with reference answers, on which validation tells what the policy has kept;
+            None validates nothing.
+        val_tasks: Tasks of theirs that are asked; None asks all.
+        val_rows: Such rows at most, shared evenly between (dataset, task) pairs.
+        val_batch: Of them, questions answered together.
         replay_records: Rows with reference answers for the replay term; needed with a replay weight.
         replay_rows: Such rows in a micro-batch.
         num_workers: Processes that decode and encode the prompts of the next round while one is trained on;
@@ -77,6 +84,10 @@ class GRPOData(ClipDataModule):
         refill_attempts: int = 0,
         media_root: str | None = None,
         media_prefixes: dict[str, str] | None = None,
+        val_records: str | None = None,
+        val_tasks: tuple[str, ...] | None = None,
+        val_rows: int = 128,
+        val_batch: int = 16,
         replay_records: str | None = None,
         replay_rows: int = 8,
         num_workers: int = 0,
@@ -90,7 +101,7 @@ class GRPOData(ClipDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            (records, replay_records),
+            (records, val_records, replay_records),
             sampling,
             media_root=media_root,
             media_prefixes=media_prefixes,
@@ -106,6 +117,8 @@ class GRPOData(ClipDataModule):
             ("groups_per_batch", groups_per_batch),
             ("tokens_per_batch", 1 if tokens_per_batch is None else tokens_per_batch),
             ("num_iterations", num_iterations),
+            ("val_rows", val_rows),
+            ("val_batch", val_batch),
             ("replay_rows", replay_rows),
         ):
             if value < 1:
@@ -118,6 +131,11 @@ class GRPOData(ClipDataModule):
         self.batch_size = BatchSize(groups_per_batch, tokens_per_batch)
         self.num_iterations = num_iterations
         self.refill_attempts = refill_attempts
+        self.val_records = val_records
+        self.val_tasks = None if val_tasks is None else tuple(get_task(name).name for name in val_tasks)
+        self.val_rows = val_rows
+        self.val_batch = val_batch
+        self.held_out: HeldOutLoader | None = None
         self.replay_records = replay_records
         self.replay_rows = replay_rows
         self.num_workers = num_workers
@@ -135,6 +153,7 @@ class GRPOData(ClipDataModule):
         module: Any = self.attached_trainer.lightning_module
         self.encoder = self.encoder_for(module.policy)
         self._round = None
+        self._open_held_out(module)
         if stage != "fit":
             return
         self._check_trainer()
@@ -155,8 +174,11 @@ class GRPOData(ClipDataModule):
             prefetch_factor=self.prefetch_factor,
         )
         self.replayed = self._open_replay() if module.replay_weight > 0 else None
-        first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(self.samples))))}
-        module.prepare(self.encoder, list(self.samples.select(sorted(first.values()))))
+        module.prepare(_one_a_pair(self.samples))
+
+    def val_dataloader(self) -> HeldOutLoader | list[Any]:
+        """The held-out rows, the same ones every time."""
+        return [] if self.held_out is None else self.held_out
 
     def train_dataloader(self) -> RolloutLoader:
         """Play the round of the current epoch and serve it.
@@ -229,6 +251,22 @@ class GRPOData(ClipDataModule):
                 "cannot share evenly; make it a multiple"
             )
 
+    def _open_held_out(self, module: Any) -> None:
+        if self.val_records is None:
+            module.bind(self.encoder, [])
+            return
+        samples = self.open_records(self.val_records).where(tasks=self.val_tasks, answered=True)
+        if not samples:
+            raise UserError(f"{self.val_records}: no row of data.val_tasks has a reference answer")
+        module.bind(self.encoder, _one_a_pair(samples))
+        self.held_out = HeldOutLoader(
+            self.readable(self.val_records, samples, self.encoder),
+            spread_rows(pairs_of(samples), self.val_rows),
+            batch=self.val_batch,
+            rank=self.attached_trainer.global_rank,
+            world_size=self.attached_trainer.world_size,
+        )
+
     def _open_replay(self) -> ReadableRows:
         if self.replay_records is None:
             raise UserError("model.replay_weight is above 0: set data.replay_records to the rows to replay")
@@ -278,3 +316,9 @@ class GRPOData(ClipDataModule):
             return replayed.collate(replayed.take(rows, following))
 
         return batch
+
+
+def _one_a_pair(samples: Records) -> list[Sample]:
+    """The first sample of each (dataset, task)."""
+    first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(samples))))}
+    return list(samples.select(sorted(first.values())))

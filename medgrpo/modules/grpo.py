@@ -17,7 +17,7 @@ from medgrpo.data.prompts import derive_seed
 from medgrpo.data.refill import Refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutBatch
 from medgrpo.modules.advantages import AdvantageEstimator, GroupAdvantage
-from medgrpo.modules.base import PolicyModule
+from medgrpo.modules.answering import AnsweringModule
 from medgrpo.modules.objectives import (
     Denominators,
     EngineCorrection,
@@ -48,15 +48,13 @@ from medgrpo.modules.sft import answer_nll
 from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
 from medgrpo.rewards import CompositeReward
 from medgrpo.rollout.engine import RolloutEngine
-from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import RolloutStore, next_attempt
-from medgrpo.tasks import get_task
 from medgrpo.types import Completion, Reward, Rollout, Sample
 
 __all__ = ["GRPOModule"]
 
 
-class GRPOModule(PolicyModule):
+class GRPOModule(AnsweringModule):
     """Optimises the rewards of sampled answers; used with :class:`medgrpo.data.GRPOData`.
 
     Args:
@@ -103,15 +101,13 @@ class GRPOModule(PolicyModule):
         start_kl: bool = False,
         on_failed_reward: FailurePolicy = "skip",
     ) -> None:
-        super().__init__(policy, optimizer, schedule)
+        super().__init__(policy, reward, engine, optimizer, schedule, max_new_tokens)
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2, got {group_size}: one answer has no baseline")
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}: greedy answers are equal")
         if replay_weight < 0:
             raise ValueError(f"replay_weight must be at least 0, got {replay_weight}")
-        self.reward = reward
-        self.engine = engine if engine is not None else HFEngine()
         self.advantage = advantage if advantage is not None else GroupAdvantage()
         self.objective = objective if objective is not None else Objective()
         self.correction = correction
@@ -120,13 +116,11 @@ class GRPOModule(PolicyModule):
         self.run_id = run_id
         self.group_size = group_size
         self.temperature = temperature
-        self.max_new_tokens = max_new_tokens
         self.replay_weight = replay_weight
         self.start_kl = start_kl
         self.on_failed_reward = on_failed_reward
         self.reference: StartPolicy | None = None
         self.store: RolloutStore | None = None
-        self.encoder: Any = None
         self.max_length = 1
         self.round_seed = 0
         self.round_numbers: dict[str, float] = {}
@@ -152,16 +146,14 @@ class GRPOModule(PolicyModule):
         if "reward" in checkpoint:
             self.reward.load_state_dict(checkpoint["reward"])
 
-    def prepare(self, encoder: Any, samples: list[Sample]) -> None:
-        """Get ready for rounds over these samples; called by the data module.
+    def prepare(self, samples: list[Sample]) -> None:
+        """Get ready for rounds over these samples; called by the data module after :meth:`bind`.
 
         Raises:
             UserError: If a sample's pair has no reward component or no statistics.
         """
-        self.encoder = encoder
-        self.engine.bind(self.policy, encoder)
         self.reward.check(samples)
-        self.max_length = max(self._limit(task) for task in {sample.task for sample in samples})
+        self.max_length = max(self.limit(task) for task in {sample.task for sample in samples})
         attempt = next_attempt(self.store_root, self.run_id) if self.global_rank == 0 else 0
         self.store = RolloutStore(self.store_root, self.run_id, attempt=gather_objects(attempt)[0])
 
@@ -262,7 +254,7 @@ class GRPOModule(PolicyModule):
         self, encoded: list[EncodedPrompt], round_index: int, seeds: list[int], clock: RoundClock
     ) -> tuple[list[list[Completion]], list[list[Reward]]]:
         """Sample the answers of some prompts and reward them, in groups."""
-        limits = [self._limit(prompt.sample.task) for prompt in encoded]
+        limits = [self.limit(prompt.sample.task) for prompt in encoded]
         bar = tqdm(
             total=len(encoded),
             desc=f"round {round_index}: answers",
@@ -352,6 +344,3 @@ class GRPOModule(PolicyModule):
         norms = [p.grad.detach().norm() for p in self.policy.parameters() if p.grad is not None]
         if norms:
             self.log("train/grad_norm", torch.stack(norms).norm())
-
-    def _limit(self, task: str) -> int:
-        return self.max_new_tokens if self.max_new_tokens is not None else get_task(task).max_new_tokens

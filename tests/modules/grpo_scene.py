@@ -41,6 +41,7 @@ from medgrpo.rewards import (
     summarise,
 )
 
+TASKS = ("tal", "stg", "video_summary", "region_caption")
 DDP_TOKENS = 220
 SAMPLING = replace(tiny_sampling(), max_frames=4)
 
@@ -76,8 +77,7 @@ def make_scene(folder: Path) -> Path:
 
 
 def make_reward(kind: type[RewardComponent] = VowelReward) -> CompositeReward:
-    tasks = dict.fromkeys(("tal", "stg", "video_summary", "region_caption"), 1.0)
-    return CompositeReward({"vowels": kind(tasks)}, IdentityNormalizer())
+    return CompositeReward({"vowels": kind(dict.fromkeys(TASKS, 1.0))}, IdentityNormalizer())
 
 
 def make_adaptive_reward() -> CompositeReward:
