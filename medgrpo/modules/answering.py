@@ -92,7 +92,8 @@ class AnsweringModule(PolicyModule):
         """Log the look at the held-out rows; the first one becomes what later ones are compared with."""
         numbers = self.retention.close(self.reward.ranges())
         if self.trainer.sanity_checking:
-            if math.isinf(self.trainer.num_sanity_val_steps):
+            # A resumed run is checked too, and has its start from the checkpoint.
+            if math.isinf(self.trainer.num_sanity_val_steps) and not self.retention.start:
                 self.retention.start = numbers
                 # Lightning logs nothing of a sanity check.
                 for logger in self.loggers:

@@ -60,7 +60,7 @@ def _run(scene: Path, out: Path, rounds: int, validate: bool, resume: bool = Fal
         scene,
         out,
         rounds=rounds,
-        module={"reward": reward, "optimizer": lambda p: torch.optim.SGD(p, lr=0.5)},
+        module={"reward": reward, "optimizer": lambda p: torch.optim.SGD(p, lr=2.0)},
         data=held_out | {"val_tasks": ("tal", "cvs_assessment")} if validate else {},
         trainer={"num_sanity_val_steps": -1, "check_val_every_n_epoch": 2} if validate else None,
         callbacks=[best] if validate else [],
@@ -79,6 +79,7 @@ def test_validation_tells_what_was_kept_and_changes_nothing(scene: Path, tmp_pat
     numbers, start = trainer.callback_metrics, module.retention.start
     tasks = {name.split("/")[2] for name in numbers if name.startswith("val/") and name.count("/") == 3}
     assert "cvs_assessment" in tasks  # which no round asks
+    assert any(value != 0 for name, value in numbers.items() if name.endswith("_change"))
     for name, first in start.items():
         if not name.endswith("/failed_share"):
             assert float(numbers[f"{name}_change"]) == pytest.approx(float(numbers[name]) - first, abs=1e-6)
