@@ -265,6 +265,14 @@ class RolloutLoader:
             step = self.steps[index // self.accumulate]
             yield collate_groups(self.encoder, [self.groups[i] for i in batch], step, replay)
 
+    def first_step_by_dataset(self) -> Iterator[tuple[str, RolloutBatch]]:
+        """The micro-batches of the first optimizer step, divided by dataset, without rows to replay."""
+        for batch in self.batches[: self.accumulate]:
+            datasets = [self.groups[i].prompt.sample.dataset for i in batch]
+            for dataset in sorted(set(datasets)):
+                own = [self.groups[i] for i, name in zip(batch, datasets, strict=True) if name == dataset]
+                yield dataset, collate_groups(self.encoder, own, self.steps[0])
+
     def _step_sizes(self) -> list[StepSize]:
         local = []
         for start in range(0, len(self.batches), self.accumulate):

@@ -23,6 +23,7 @@ from medgrpo.modules.objectives import (
     EngineCorrection,
     LossInputs,
     Objective,
+    ObjectiveStatistics,
     correction_weights,
     masked_mean,
     policy_loss,
@@ -290,13 +291,15 @@ class GRPOModule(AnsweringModule):
         # The numbers are already those of all ranks.
         self.log_dict(self.round_numbers, sync_dist=False)
 
-    def training_step(self, batch: RolloutBatch, batch_idx: int) -> torch.Tensor:
-        """The objective on one micro-batch of whole groups, plus the replay term."""
+    def share(self, batch: RolloutBatch) -> tuple[torch.Tensor, LossInputs, ObjectiveStatistics]:
+        """What a micro-batch of whole groups adds to the objective of its optimizer step.
+
+        Shares of all micro-batches on all ranks are to be added.
+        """
         logps, entropy = self.policy.logps_and_entropy(
             batch.policy, self.temperature, entropy_gradient=self.objective.entropy_weight > 0
         )
         answered = batch.policy.completion_mask
-        mask = answered & batch.heard[:, None]
         old_logps = logps.detach() if batch.old_logps is None else batch.old_logps
         importance = None
         if self.correction is not None:
@@ -305,7 +308,7 @@ class GRPOModule(AnsweringModule):
             logps=logps,
             old_logps=old_logps,
             advantages=batch.advantages,
-            mask=mask,
+            mask=answered & batch.heard[:, None],
             ref_logps=batch.ref_logps,
             entropy=entropy,
             importance=importance,
@@ -313,15 +316,21 @@ class GRPOModule(AnsweringModule):
         size = batch.step
         denominators = Denominators(size.sequences, size.tokens, size.round_tokens, self.max_length)
         share, statistics = policy_loss(inputs, self.objective, denominators)
+        return share, inputs, statistics
+
+    def training_step(self, batch: RolloutBatch, batch_idx: int) -> torch.Tensor:
+        """The objective on one micro-batch of whole groups, plus the replay term."""
+        share, inputs, statistics = self.share(batch)
         # Shares add up to the step's loss; Lightning averages over micro-batches, and over ranks.
         loss = share * self.trainer.accumulate_grad_batches * self.trainer.world_size
         values = token_values(inputs, self.objective, batch.engine_logps)
-        if batch.old_logps is None:
-            values["entropy"] = entropy
-        self.update_metrics.add(batch.pairs, values, mask, batch.policy.input_ids.numel())
+        answered = batch.policy.completion_mask
         numbers = {"train/policy_loss": loss.detach(), **step_metrics(inputs, statistics, answered)}
         if batch.old_logps is None:
+            assert inputs.entropy is not None
+            values["entropy"] = inputs.entropy
             numbers["train/logp_diff"] = masked_mean(values["logp_diff"], answered)
+        self.update_metrics.add(batch.pairs, values, inputs.mask, batch.policy.input_ids.numel())
         if batch.replay is not None:
             nll = answer_nll(self.policy.logps(batch.replay), batch.replay.completion_mask)
             loss = loss + self.replay_weight * nll
