@@ -83,7 +83,7 @@ class AnsweringModule(PolicyModule):
             n=1,
             max_new_tokens=[self.limit(sample.task) for sample in samples],
             temperature=0.0,
-            seed=0,
+            seeds=[0] * len(samples),
         )
         texts = [completion.text for group in answers for completion in group]
         self.retention.add([s.pair for s in samples], self.reward.raw_metrics(samples, texts))
