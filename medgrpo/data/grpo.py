@@ -153,6 +153,8 @@ class GRPOData(ClipDataModule):
         module: Any = self.attached_trainer.lightning_module
         self.encoder = self.encoder_for(module.policy)
         self._round = None
+        if stage == "validate" and self.val_records is None:
+            raise UserError("data.val_records is not set, so there is nothing to validate on")
         self._open_held_out(module)
         if stage != "fit":
             return
@@ -252,19 +254,27 @@ class GRPOData(ClipDataModule):
             )
 
     def _open_held_out(self, module: Any) -> None:
+        trainer = self.attached_trainer
         if self.val_records is None:
             module.bind(self.encoder, [])
+            trainer.limit_val_batches = 0  # or Lightning warns in every round that there are none
             return
         samples = self.open_records(self.val_records).where(tasks=self.val_tasks, answered=True)
         if not samples:
             raise UserError(f"{self.val_records}: no row of data.val_tasks has a reference answer")
         module.bind(self.encoder, _one_a_pair(samples))
+        chosen = spread_rows(pairs_of(samples), self.val_rows)
+        if len(chosen) < trainer.world_size:
+            raise UserError(
+                f"{self.val_records}: {len(chosen)} held-out rows (data.val_rows is {self.val_rows}) do not "
+                f"go round {trainer.world_size} ranks"
+            )
         self.held_out = HeldOutLoader(
             self.readable(self.val_records, samples, self.encoder),
-            spread_rows(pairs_of(samples), self.val_rows),
+            chosen,
             batch=self.val_batch,
-            rank=self.attached_trainer.global_rank,
-            world_size=self.attached_trainer.world_size,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
         )
 
     def _open_replay(self) -> ReadableRows:

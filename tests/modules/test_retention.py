@@ -55,7 +55,7 @@ def _run(scene: Path, out: Path, rounds: int, validate: bool, resume: bool = Fal
     tasks = dict.fromkeys((*scenes.TASKS, "cvs_assessment"), 1.0)
     reward = CompositeReward({"vowels": scenes.VowelReward(tasks)}, IdentityNormalizer())
     held_out = {"val_records": str(scene / "world" / "train.json"), "val_rows": 8, "val_batch": 4}
-    best = ModelCheckpoint(dirpath=out / "best", monitor="val/score", mode="max")
+    best = ModelCheckpoint(dirpath=out / "best", monitor="val/score", mode="max", every_n_epochs=2)
     trainer, module, data = scenes.make_run(
         scene,
         out,
@@ -103,6 +103,17 @@ def test_a_resumed_run_compares_with_the_same_start(scene: Path, tmp_path: Path)
         assert second[0].callback_metrics[name] == whole[0].callback_metrics[name]
     told = second[0].validate(second[1], second[2], verbose=False)[0]
     assert told["val/score_change"] == pytest.approx(float(whole[0].callback_metrics["val/score_change"]))
+
+
+def test_nothing_to_validate_on_is_told(scene: Path, tmp_path: Path) -> None:
+    trainer, module, data = scenes.make_run(scene, tmp_path)
+    with pytest.raises(UserError, match=r"data\.val_records is not set"):
+        trainer.validate(module, data)
+    trainer, module, data = scenes.make_run(
+        scene, tmp_path, data={"val_records": str(scene / "world" / "val.json")}
+    )
+    with pytest.raises(UserError, match=r"val\.json: no row of data\.val_tasks"):
+        trainer.fit(module, data)
 
 
 def test_a_task_without_a_score_is_told_before_training(scene: Path, tmp_path: Path) -> None:
