@@ -19,6 +19,7 @@ TRAINER_ENTRIES = ("sft", "grpo")
 ENTRY_OF_FOLDER = {
     "advantage": "grpo",
     "alarm": "grpo",
+    "metrics": "grpo",
     "normalizer": "grpo",
     "objective": "grpo",
     "reward": "grpo",
@@ -34,6 +35,7 @@ STAND_INS = {
     "paths.model": "base",
     "paths.records": "records.json",
     "paths.statistics": "statistics.json",
+    "paths.val_records": "val.json",
 }
 """Values for the variables that a user must give; parsing opens none of them."""
 

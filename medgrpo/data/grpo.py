@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.strategies import DeepSpeedStrategy
+
 from medgrpo.data.batch import PolicyBatch
+from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.clip_data import ClipDataModule
 from medgrpo.data.clip_frames import DECODE_SECONDS
-from medgrpo.data.lazy_records import pairs_of
+from medgrpo.data.held_out import HeldOutLoader, spread_rows
+from medgrpo.data.lazy_records import Records, pairs_of
 from medgrpo.data.prompts import choose_rows, derive_seed
 from medgrpo.data.readable import ReadableRows
 from medgrpo.data.refill import Refill
-from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_batches
+from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, plan_round
 from medgrpo.data.round_loader import RoundLoader
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.tasks import get_task
+from medgrpo.types import Sample
 
 __all__ = ["PAPER_TASKS", "GRPOData"]
 
@@ -38,11 +44,19 @@ class GRPOData(ClipDataModule):
         prompts_per_round: Prompts of a round, all ranks together, shared evenly between (dataset, task)
             pairs.
         groups_per_batch: Groups in a micro-batch of one rank.
+        tokens_per_batch: Most tokens in a micro-batch instead, prompts counted once a group, as they are
+            packed; a longer group goes alone. An optimizer step still holds ``groups_per_batch`` times
+            ``trainer.accumulate_grad_batches`` groups a rank, in as many micro-batches as its tokens need.
         num_iterations: Passes over a round.
         refill_attempts: How often a prompt whose answers are all worth the same is replaced by another one of
             its (dataset, task) in the same round (dynamic sampling); 0 is the paper.
         media_root: Where relative frame paths start; None is the records file's folder.
         media_prefixes: Starts of frame paths to replace, old to new (absolute or relative to the root).
+        val_records: Held-out rows with reference answers, on which validation tells what the policy has kept;
+            None validates nothing.
+        val_tasks: Tasks of theirs that are asked; None asks all.
+        val_rows: Such rows at most, shared evenly between (dataset, task) pairs.
+        val_batch: Of them, questions answered together.
         replay_records: Rows with reference answers for the replay term; needed with a replay weight.
         replay_rows: Such rows in a micro-batch.
         num_workers: Processes that decode and encode the prompts of the next round while one is trained on;
@@ -65,10 +79,15 @@ class GRPOData(ClipDataModule):
         tasks: tuple[str, ...] = PAPER_TASKS,
         prompts_per_round: int = 12,
         groups_per_batch: int = 1,
+        tokens_per_batch: int | None = None,
         num_iterations: int = 1,
         refill_attempts: int = 0,
         media_root: str | None = None,
         media_prefixes: dict[str, str] | None = None,
+        val_records: str | None = None,
+        val_tasks: tuple[str, ...] | None = None,
+        val_rows: int = 128,
+        val_batch: int = 16,
         replay_records: str | None = None,
         replay_rows: int = 8,
         num_workers: int = 0,
@@ -82,7 +101,7 @@ class GRPOData(ClipDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            (records, replay_records),
+            (records, val_records, replay_records),
             sampling,
             media_root=media_root,
             media_prefixes=media_prefixes,
@@ -96,7 +115,10 @@ class GRPOData(ClipDataModule):
         for name, value in (
             ("prompts_per_round", prompts_per_round),
             ("groups_per_batch", groups_per_batch),
+            ("tokens_per_batch", 1 if tokens_per_batch is None else tokens_per_batch),
             ("num_iterations", num_iterations),
+            ("val_rows", val_rows),
+            ("val_batch", val_batch),
             ("replay_rows", replay_rows),
         ):
             if value < 1:
@@ -106,15 +128,21 @@ class GRPOData(ClipDataModule):
         self.records = records
         self.tasks = tuple(get_task(name).name for name in tasks)
         self.prompts_per_round = prompts_per_round
-        self.groups_per_batch = groups_per_batch
+        self.batch_size = BatchSize(groups_per_batch, tokens_per_batch)
         self.num_iterations = num_iterations
         self.refill_attempts = refill_attempts
+        self.val_records = val_records
+        self.val_tasks = None if val_tasks is None else tuple(get_task(name).name for name in val_tasks)
+        self.val_rows = val_rows
+        self.val_batch = val_batch
+        self.held_out: HeldOutLoader | None = None
         self.replay_records = replay_records
         self.replay_rows = replay_rows
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
         self.seed = seed
         self._round: tuple[int, RolloutLoader] | None = None
+        self._accumulate: int | None = None
 
     def setup(self, stage: str) -> None:
         """Open the records and hand the module an encoder for its policy.
@@ -125,9 +153,13 @@ class GRPOData(ClipDataModule):
         module: Any = self.attached_trainer.lightning_module
         self.encoder = self.encoder_for(module.policy)
         self._round = None
+        if stage == "validate" and self.val_records is None:
+            raise UserError("data.val_records is not set, so there is nothing to validate on")
+        self._open_held_out(module)
         if stage != "fit":
             return
         self._check_trainer()
+        self._accumulate = self.attached_trainer.accumulate_grad_batches
         self.samples = self.open_records(self.records).where(tasks=self.tasks, answered=True)
         if not self.samples:
             raise UserError(
@@ -144,8 +176,11 @@ class GRPOData(ClipDataModule):
             prefetch_factor=self.prefetch_factor,
         )
         self.replayed = self._open_replay() if module.replay_weight > 0 else None
-        first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(self.samples))))}
-        module.prepare(self.encoder, list(self.samples.select(sorted(first.values()))))
+        module.prepare(_one_a_pair(self.samples))
+
+    def val_dataloader(self) -> HeldOutLoader | list[Any]:
+        """The held-out rows, the same ones every time."""
+        return [] if self.held_out is None else self.held_out
 
     def train_dataloader(self) -> RolloutLoader:
         """Play the round of the current epoch and serve it.
@@ -160,7 +195,9 @@ class GRPOData(ClipDataModule):
         return self._round[1]
 
     def teardown(self, stage: str) -> None:
-        """Let the workers go."""
+        """Let the workers go, and the trainer's accumulation be what was configured."""
+        if self._accumulate is not None:
+            self.attached_trainer.accumulate_grad_batches = self._accumulate
         self.__dict__.pop("rounds", None)
 
     def state_dict(self) -> dict[str, bool]:
@@ -200,11 +237,45 @@ class GRPOData(ClipDataModule):
             raise UserError(
                 "trainer.reload_dataloaders_every_n_epochs must be 1 with GRPOData: an epoch is a round"
             )
+        if any(isinstance(callback, GradientAccumulationScheduler) for callback in trainer.callbacks):
+            raise UserError(
+                "trainer.callbacks: a GradientAccumulationScheduler changes what an optimizer step is after "
+                "its round was planned; set trainer.accumulate_grad_batches"
+            )
+        if self.batch_size.tokens is not None and isinstance(trainer.strategy, DeepSpeedStrategy):
+            raise UserError(
+                "data.tokens_per_batch changes the micro-batches of a step from round to round, which "
+                "DeepSpeed does not allow; set data.groups_per_batch"
+            )
         if self.prompts_per_round % trainer.world_size:
             raise UserError(
                 f"data.prompts_per_round is {self.prompts_per_round}, which {trainer.world_size} ranks "
                 "cannot share evenly; make it a multiple"
             )
+
+    def _open_held_out(self, module: Any) -> None:
+        trainer = self.attached_trainer
+        if self.val_records is None:
+            module.bind(self.encoder, [])
+            trainer.limit_val_batches = 0  # or Lightning warns in every round that there are none
+            return
+        samples = self.open_records(self.val_records).where(tasks=self.val_tasks, answered=True)
+        if not samples:
+            raise UserError(f"{self.val_records}: no row of data.val_tasks has a reference answer")
+        module.bind(self.encoder, _one_a_pair(samples))
+        chosen = spread_rows(pairs_of(samples), self.val_rows)
+        if len(chosen) < trainer.world_size:
+            raise UserError(
+                f"{self.val_records}: {len(chosen)} held-out rows (data.val_rows is {self.val_rows}) do not "
+                f"go round {trainer.world_size} ranks"
+            )
+        self.held_out = HeldOutLoader(
+            self.readable(self.val_records, samples, self.encoder),
+            chosen,
+            batch=self.val_batch,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
 
     def _open_replay(self) -> ReadableRows:
         if self.replay_records is None:
@@ -220,25 +291,27 @@ class GRPOData(ClipDataModule):
         asked, prompts = self.rounds.load(index)
         if trainer.max_epochs in (None, -1) or index + 1 < trainer.max_epochs:
             self.rounds.prefetch(index + 1)
-        batches = plan_batches(
+        plan = plan_round(
             len(prompts),
-            groups_per_batch=self.groups_per_batch,
+            self.batch_size,
+            self._accumulate or 1,
             passes=self.num_iterations,
             seed=[self.seed, index, rank],
         )
-        accumulate = trainer.accumulate_grad_batches
         module: Any = trainer.lightning_module
         groups: list[AnswerGroup] = module.play(
             prompts,
             round_index=index,
             seed=derive_seed(self.seed, index),
-            groups_per_batch=self.groups_per_batch,
-            single_step=len(batches) <= accumulate,
+            size=self.batch_size,
+            single_step=plan.single_step,
             refill=Refill(self.refill_attempts, asked.another),
         )
-        return RolloutLoader(
-            self.encoder, groups, batches, accumulate, self._replay(index, len(batches), rank, world)
-        )
+        fitted = plan.fitted(self.batch_size, [group.length for group in groups])
+        trainer.accumulate_grad_batches = fitted.accumulate
+        # Draws are counted by the plan, which has as many batches in every round.
+        replay = self._replay(index, len(plan.batches), rank, world)
+        return RolloutLoader(self.encoder, groups, fitted.batches, fitted.accumulate, replay)
 
     def _replay(self, index: int, batches: int, rank: int, world: int) -> Callable[[int], PolicyBatch] | None:
         """Makes the rows to replay in each micro-batch: the draws of all micro-batches of all rounds."""
@@ -253,3 +326,9 @@ class GRPOData(ClipDataModule):
             return replayed.collate(replayed.take(rows, following))
 
         return batch
+
+
+def _one_a_pair(samples: Records) -> list[Sample]:
+    """The first sample of each (dataset, task)."""
+    first = {pair: i for i, pair in reversed(list(enumerate(pairs_of(samples))))}
+    return list(samples.select(sorted(first.values())))

@@ -10,11 +10,21 @@ import numpy as np
 import torch
 
 from medgrpo.data.batch import PolicyBatch
+from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects
-from medgrpo.data.packed_batch import AnswerBatch
-from medgrpo.types import Completion
+from medgrpo.data.packed_batch import AnswerBatch, GroupLengths
+from medgrpo.types import Completion, PairKey
 
-__all__ = ["AnswerGroup", "RolloutBatch", "RolloutLoader", "StepSize", "collate_groups", "plan_batches"]
+__all__ = [
+    "AnswerGroup",
+    "RolloutBatch",
+    "RolloutLoader",
+    "RoundPlan",
+    "StepSize",
+    "collate_groups",
+    "plan_batches",
+    "plan_round",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +54,12 @@ class AnswerGroup:
     def heard(self) -> list[bool]:
         """Of each answer, whether its tokens take part in the loss."""
         return [self.kept and index not in self.masked for index in range(len(self.completions))]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the group with its prompt once."""
+        answers = tuple(len(completion.token_ids) for completion in self.completions)
+        return GroupLengths(len(self.prompt.ids), answers).total
 
     @property
     def tokens(self) -> int:
@@ -79,6 +95,7 @@ class RolloutBatch:
         advantages: ``[B]``.
         heard: ``[B]`` bool, whether the answer's tokens take part in the loss.
         step: Sizes of the optimizer step that the micro-batch belongs to.
+        pairs: (dataset, task) of each answer.
         replay: Rows with reference answers that the same step also learns from, or None.
     """
 
@@ -89,6 +106,7 @@ class RolloutBatch:
     advantages: torch.Tensor
     heard: torch.Tensor
     step: StepSize
+    pairs: tuple[PairKey, ...]
     replay: PolicyBatch | None = None
 
     def to(self, device: torch.device | str) -> Self:
@@ -134,6 +152,7 @@ def collate_groups(
         advantages=torch.from_numpy(np.concatenate([group.advantages for group in groups])).float(),
         heard=torch.tensor([heard for group in groups for heard in group.heard]),
         step=step,
+        pairs=tuple(group.prompt.sample.pair for group in groups for _ in group.completions),
         replay=replay,
     )
 
@@ -152,6 +171,60 @@ def plan_batches(groups: int, *, groups_per_batch: int, passes: int, seed: Seque
         order = np.random.default_rng([*seed, index]).permutation(groups).tolist()
         batches += [order[i : i + groups_per_batch] for i in range(0, groups, groups_per_batch)]
     return batches
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """The micro-batches of a round on one rank.
+
+    Attributes:
+        batches: Indices of groups.
+        accumulate: Micro-batches in an optimizer step; the last one may have fewer.
+    """
+
+    batches: list[list[int]]
+    accumulate: int
+
+    @property
+    def single_step(self) -> bool:
+        """Whether the round is one optimizer step."""
+        return len(self.batches) <= self.accumulate
+
+    def fitted(self, size: BatchSize, lengths: Sequence[int]) -> RoundPlan:
+        """The same optimizer steps in micro-batches of at most ``size.tokens``, if the size has a bound.
+
+        All ranks must call it.
+
+        Args:
+            size: Of a micro-batch.
+            lengths: Tokens of each group.
+        """
+        if size.tokens is None:
+            return self
+        windows = range(0, len(self.batches), self.accumulate)
+        steps = [[i for b in self.batches[w : w + self.accumulate] for i in b] for w in windows]
+        divided = size.divide(steps, lengths)
+        return RoundPlan([batch for step in divided for batch in step], max(map(len, divided), default=1))
+
+
+def plan_round(
+    groups: int, size: BatchSize, accumulate: int, *, passes: int, seed: Sequence[int]
+) -> RoundPlan:
+    """Divide a round into optimizer steps of ``size.groups * accumulate`` groups a rank.
+
+    Where the size is one in tokens, micro-batches hold a single group until :meth:`RoundPlan.fitted` knows
+    how long the answers are, and a step may reach from one pass into the next.
+
+    Args:
+        groups: Groups of this rank.
+        size: Of a micro-batch.
+        accumulate: Micro-batches of an optimizer step, by the trainer.
+        passes: Optimisation passes over the round.
+        seed: Of this round and rank.
+    """
+    each = size.groups if size.tokens is None else 1
+    batches = plan_batches(groups, groups_per_batch=each, passes=passes, seed=seed)
+    return RoundPlan(batches, accumulate * size.groups // each)
 
 
 class RolloutLoader:
@@ -191,6 +264,14 @@ class RolloutLoader:
             replay = None if self.replay is None else self.replay(index)
             step = self.steps[index // self.accumulate]
             yield collate_groups(self.encoder, [self.groups[i] for i in batch], step, replay)
+
+    def first_step_by_dataset(self) -> Iterator[tuple[str, RolloutBatch]]:
+        """The micro-batches of the first optimizer step, divided by dataset, without rows to replay."""
+        for batch in self.batches[: self.accumulate]:
+            datasets = [self.groups[i].prompt.sample.dataset for i in batch]
+            for dataset in sorted(set(datasets)):
+                own = [self.groups[i] for i, name in zip(batch, datasets, strict=True) if name == dataset]
+                yield dataset, collate_groups(self.encoder, own, self.steps[0])
 
     def _step_sizes(self) -> list[StepSize]:
         local = []

@@ -6,12 +6,22 @@ The names below are imported when first used: the mathematics needs neither Ligh
 from importlib import import_module
 from typing import Any
 
-__all__ = ["CollapseAlarm", "ExportHF", "GRPOModule", "LoRA", "QwenVLPolicy", "SFTModule", "Schedule"]
+__all__ = [
+    "CollapseAlarm",
+    "ExportHF",
+    "GRPOModule",
+    "GradientShares",
+    "LoRA",
+    "QwenVLPolicy",
+    "SFTModule",
+    "Schedule",
+]
 
 _HOMES = {
     "CollapseAlarm": "medgrpo.modules.collapse",
     "ExportHF": "medgrpo.modules.callbacks",
     "GRPOModule": "medgrpo.modules.grpo",
+    "GradientShares": "medgrpo.modules.gradient_shares",
     "LoRA": "medgrpo.modules.policy",
     "QwenVLPolicy": "medgrpo.modules.policy",
     "SFTModule": "medgrpo.modules.sft",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,24 +10,27 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from tqdm import tqdm
 
+from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects
 from medgrpo.data.encode import EncodedPrompt
 from medgrpo.data.prompts import derive_seed
 from medgrpo.data.refill import Refill
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutBatch
 from medgrpo.modules.advantages import AdvantageEstimator, GroupAdvantage
-from medgrpo.modules.base import PolicyModule
+from medgrpo.modules.answering import AnsweringModule
 from medgrpo.modules.objectives import (
     Denominators,
     EngineCorrection,
     LossInputs,
     Objective,
+    ObjectiveStatistics,
     correction_weights,
     masked_mean,
     policy_loss,
 )
 from medgrpo.modules.overlong import SoftOverlong, penalise_overlong
 from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.reference import StartPolicy
 from medgrpo.modules.rounds import (
     FailurePolicy,
     RoundClock,
@@ -44,17 +46,16 @@ from medgrpo.modules.rounds import (
 )
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sft import answer_nll
+from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
 from medgrpo.rewards import CompositeReward
 from medgrpo.rollout.engine import RolloutEngine
-from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import RolloutStore, next_attempt
-from medgrpo.tasks import get_task
 from medgrpo.types import Completion, Reward, Rollout, Sample
 
 __all__ = ["GRPOModule"]
 
 
-class GRPOModule(PolicyModule):
+class GRPOModule(AnsweringModule):
     """Optimises the rewards of sampled answers; used with :class:`medgrpo.data.GRPOData`.
 
     Args:
@@ -74,6 +75,9 @@ class GRPOModule(PolicyModule):
         temperature: At which answers are sampled and their probabilities taken.
         max_new_tokens: Longest answer; None takes each task's own limit.
         replay_weight: Weight of the answer NLL on replayed rows, against forgetting; 0 is the paper.
+        start_kl: Measure the divergence from the policy at the start every round (``train/start_kl``), also
+            without a KL term in the objective. It costs a forward of the answers, and a frozen copy of the
+            weights unless adapters are all that is trained.
         on_failed_reward: What becomes of a group in which a reward component failed: it is skipped, mixed
             without that component, or the run stops.
     """
@@ -95,17 +99,16 @@ class GRPOModule(PolicyModule):
         temperature: float = 1.0,
         max_new_tokens: int | None = None,
         replay_weight: float = 0.0,
+        start_kl: bool = False,
         on_failed_reward: FailurePolicy = "skip",
     ) -> None:
-        super().__init__(policy, optimizer, schedule)
+        super().__init__(policy, reward, engine, optimizer, schedule, max_new_tokens)
         if group_size < 2:
             raise ValueError(f"group_size must be at least 2, got {group_size}: one answer has no baseline")
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}: greedy answers are equal")
         if replay_weight < 0:
             raise ValueError(f"replay_weight must be at least 0, got {replay_weight}")
-        self.reward = reward
-        self.engine = engine if engine is not None else HFEngine()
         self.advantage = advantage if advantage is not None else GroupAdvantage()
         self.objective = objective if objective is not None else Objective()
         self.correction = correction
@@ -114,22 +117,22 @@ class GRPOModule(PolicyModule):
         self.run_id = run_id
         self.group_size = group_size
         self.temperature = temperature
-        self.max_new_tokens = max_new_tokens
         self.replay_weight = replay_weight
+        self.start_kl = start_kl
         self.on_failed_reward = on_failed_reward
-        self.reference: QwenVLPolicy | None = None
+        self.reference: StartPolicy | None = None
         self.store: RolloutStore | None = None
-        self.encoder: Any = None
         self.max_length = 1
         self.round_seed = 0
         self.round_numbers: dict[str, float] = {}
+        self.update_metrics = UpdateMetrics()
         self.save_hyperparameters("group_size", "temperature", "max_new_tokens", "replay_weight", "run_id")
 
     def configure_model(self) -> None:
-        """Load the weights, once, and a frozen copy if the objective has a KL term."""
+        """Load the weights, once, and keep the start if something is compared with it."""
         super().configure_model()
-        if self.objective.kl_weight > 0 and self.reference is None:
-            self.reference = copy.deepcopy(self.policy).requires_grad_(False)
+        if (self.objective.kl_weight > 0 or self.start_kl) and self.reference is None:
+            self.reference = StartPolicy(self.policy)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what advantages and normalised rewards of the next round depend on."""
@@ -144,16 +147,14 @@ class GRPOModule(PolicyModule):
         if "reward" in checkpoint:
             self.reward.load_state_dict(checkpoint["reward"])
 
-    def prepare(self, encoder: Any, samples: list[Sample]) -> None:
-        """Get ready for rounds over these samples; called by the data module.
+    def prepare(self, samples: list[Sample]) -> None:
+        """Get ready for rounds over these samples; called by the data module after :meth:`bind`.
 
         Raises:
             UserError: If a sample's pair has no reward component or no statistics.
         """
-        self.encoder = encoder
-        self.engine.bind(self.policy, encoder)
         self.reward.check(samples)
-        self.max_length = max(self._limit(task) for task in {sample.task for sample in samples})
+        self.max_length = max(self.limit(task) for task in {sample.task for sample in samples})
         attempt = next_attempt(self.store_root, self.run_id) if self.global_rank == 0 else 0
         self.store = RolloutStore(self.store_root, self.run_id, attempt=gather_objects(attempt)[0])
 
@@ -163,7 +164,7 @@ class GRPOModule(PolicyModule):
         *,
         round_index: int,
         seed: int,
-        groups_per_batch: int,
+        size: BatchSize,
         single_step: bool,
         refill: Refill | None = None,
     ) -> list[AnswerGroup]:
@@ -173,7 +174,7 @@ class GRPOModule(PolicyModule):
             prompts: Of this rank, by their slot in the round.
             round_index: From 0.
             seed: Of this round, the same on all ranks.
-            groups_per_batch: Groups forwarded together for log-probabilities.
+            size: Of the groups forwarded together for log-probabilities.
             single_step: The round is one optimizer step, in which old and new policy are the same.
             refill: Replaces prompts whose answers are all worth the same; None for none.
 
@@ -216,13 +217,14 @@ class GRPOModule(PolicyModule):
         observe_round(self.reward, answered, [reward for group in rewards for reward in group])
         advantages = estimate(self.advantage, rewards, encoded)
         clock.lap("reward")
-        forward: dict[str, Any] = {"temperature": self.temperature, "groups_per_batch": groups_per_batch}
+        forward: dict[str, Any] = {"temperature": self.temperature, "size": size}
         old = ref = None
         with self.trainer.precision_plugin.forward_context():
             if not single_step:
                 old = answer_logps(self.policy, self.encoder, encoded, completions, **forward)
             if self.reference is not None:
-                ref = answer_logps(self.reference, self.encoder, encoded, completions, **forward)
+                with self.reference.of(self.policy) as start:
+                    ref = answer_logps(start, self.encoder, encoded, completions, **forward)
         clock.lap("logps")
         rollouts = make_rollouts(round_index, prompts, completions, rewards, advantages) + discarded
         self.store.policy_hash = self.policy.fingerprint()
@@ -253,7 +255,7 @@ class GRPOModule(PolicyModule):
         self, encoded: list[EncodedPrompt], round_index: int, seeds: list[int], clock: RoundClock
     ) -> tuple[list[list[Completion]], list[list[Reward]]]:
         """Sample the answers of some prompts and reward them, in groups."""
-        limits = [self._limit(prompt.sample.task) for prompt in encoded]
+        limits = [self.limit(prompt.sample.task) for prompt in encoded]
         bar = tqdm(
             total=len(encoded),
             desc=f"round {round_index}: answers",
@@ -285,16 +287,19 @@ class GRPOModule(PolicyModule):
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""
         torch.manual_seed(derive_seed(self.round_seed, 1, self.global_rank))
+        self.update_metrics.start()
         # The numbers are already those of all ranks.
         self.log_dict(self.round_numbers, sync_dist=False)
 
-    def training_step(self, batch: RolloutBatch, batch_idx: int) -> torch.Tensor:
-        """The objective on one micro-batch of whole groups, plus the replay term."""
+    def share(self, batch: RolloutBatch) -> tuple[torch.Tensor, LossInputs, ObjectiveStatistics]:
+        """What a micro-batch of whole groups adds to the objective of its optimizer step.
+
+        Shares of all micro-batches on all ranks are to be added.
+        """
         logps, entropy = self.policy.logps_and_entropy(
             batch.policy, self.temperature, entropy_gradient=self.objective.entropy_weight > 0
         )
         answered = batch.policy.completion_mask
-        mask = answered & batch.heard[:, None]
         old_logps = logps.detach() if batch.old_logps is None else batch.old_logps
         importance = None
         if self.correction is not None:
@@ -303,7 +308,7 @@ class GRPOModule(PolicyModule):
             logps=logps,
             old_logps=old_logps,
             advantages=batch.advantages,
-            mask=mask,
+            mask=answered & batch.heard[:, None],
             ref_logps=batch.ref_logps,
             entropy=entropy,
             importance=importance,
@@ -311,24 +316,21 @@ class GRPOModule(PolicyModule):
         size = batch.step
         denominators = Denominators(size.sequences, size.tokens, size.round_tokens, self.max_length)
         share, statistics = policy_loss(inputs, self.objective, denominators)
+        return share, inputs, statistics
+
+    def training_step(self, batch: RolloutBatch, batch_idx: int) -> torch.Tensor:
+        """The objective on one micro-batch of whole groups, plus the replay term."""
+        share, inputs, statistics = self.share(batch)
         # Shares add up to the step's loss; Lightning averages over micro-batches, and over ranks.
         loss = share * self.trainer.accumulate_grad_batches * self.trainer.world_size
-        numbers = {
-            "train/policy_loss": loss.detach(),
-            "train/entropy": masked_mean(entropy.detach(), mask),
-            "train/clip_low": statistics.clip_low,
-            "train/clip_high": statistics.clip_high,
-            "train/clip_dual": statistics.clip_dual,
-            "train/ratio": statistics.ratio,
-            "train/old_kl": statistics.old_kl,
-        }
-        if batch.ref_logps is not None:
-            numbers["train/ref_kl"] = statistics.ref_kl
+        values = token_values(inputs, self.objective, batch.engine_logps)
+        answered = batch.policy.completion_mask
+        numbers = {"train/policy_loss": loss.detach(), **step_metrics(inputs, statistics, answered)}
         if batch.old_logps is None:
-            difference = (logps.detach() - batch.engine_logps).abs()
-            numbers["train/logp_diff"] = masked_mean(difference, answered)
-        if importance is not None:
-            numbers["train/importance"] = masked_mean(importance.expand_as(answered), answered)
+            assert inputs.entropy is not None
+            values["entropy"] = inputs.entropy
+            numbers["train/logp_diff"] = masked_mean(values["logp_diff"], answered)
+        self.update_metrics.add(batch.pairs, values, inputs.mask, batch.policy.input_ids.numel())
         if batch.replay is not None:
             nll = answer_nll(self.policy.logps(batch.replay), batch.replay.completion_mask)
             loss = loss + self.replay_weight * nll
@@ -338,11 +340,16 @@ class GRPOModule(PolicyModule):
         self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
         return loss
 
+    def on_train_batch_end(self, outputs: Any, batch: RolloutBatch, batch_idx: int) -> None:
+        """Log the update of the round behind its last micro-batch."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        if self.trainer.is_last_batch:
+            numbers = self.update_metrics.close()
+            self.round_numbers = self.round_numbers | numbers
+            self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=1, sync_dist=False)
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the step's gradient, before it is clipped."""
         norms = [p.grad.detach().norm() for p in self.policy.parameters() if p.grad is not None]
         if norms:
             self.log("train/grad_norm", torch.stack(norms).norm())
-
-    def _limit(self, task: str) -> int:
-        return self.max_new_tokens if self.max_new_tokens is not None else get_task(task).max_new_tokens

@@ -17,7 +17,7 @@ from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, PackedBatch
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.modules.patch_embedding import use_linear_patch_embedding
-from medgrpo.modules.shared_prefix import use_grouped_attention
+from medgrpo.modules.shared_prefix import GroupAttention, use_grouped_attention
 
 __all__ = ["LoRA", "QwenVLPolicy"]
 
@@ -67,6 +67,7 @@ class QwenVLPolicy(nn.Module):
             ``logit_chunk * vocabulary``.
         group_layout: ``packed`` forwards the prompt of a group once and its answers behind it; ``rows``
             forwards it with every answer, several times slower, for comparison.
+        group_attention: Kernel of packed groups: ``sdpa`` anywhere, ``flex`` (FlexAttention) on GPUs.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class QwenVLPolicy(nn.Module):
         gradient_checkpointing: bool = False,
         logit_chunk: int = 4096,
         group_layout: GroupLayout = "packed",
+        group_attention: GroupAttention = "sdpa",
     ) -> None:
         super().__init__()
         self.path = path
@@ -89,6 +91,7 @@ class QwenVLPolicy(nn.Module):
         self.gradient_checkpointing = gradient_checkpointing
         self.logit_chunk = logit_chunk
         self.group_layout = group_layout
+        self.group_attention = group_attention
         self.model: Any = None
         self.processor: Any = None
 
@@ -119,7 +122,7 @@ class QwenVLPolicy(nn.Module):
             )
         except (OSError, ValueError) as error:
             raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
-        use_grouped_attention(model)
+        use_grouped_attention(model, self.group_attention)
         use_linear_patch_embedding(model)
         self.model = self._prepare(model)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects, process_rank
 from medgrpo.data.encode import EncodedPrompt
 from medgrpo.errors import UserError
@@ -72,7 +73,7 @@ def answer_logps(
     completions: Sequence[Sequence[Completion]],
     *,
     temperature: float,
-    groups_per_batch: int,
+    size: BatchSize,
 ) -> list[list[AnswerLogps]]:
     """Log-probabilities of sampled answers under a policy, without gradient.
 
@@ -82,18 +83,18 @@ def answer_logps(
         prompts: One a group.
         completions: The answers of each group.
         temperature: At which they were sampled.
-        groups_per_batch: Groups forwarded together.
+        size: Of the groups forwarded together.
 
     Returns:
         One entry an answer, in groups.
     """
-    results: list[list[AnswerLogps]] = []
+    results: list[list[AnswerLogps]] = [[] for _ in prompts]
+    answers = [[completion.token_ids for completion in group] for group in completions]
+    lengths = [len(p.ids) + sum(map(len, group)) for p, group in zip(prompts, answers, strict=True)]
     with _evaluating(policy):
-        for start in range(0, len(prompts), groups_per_batch):
-            chosen = slice(start, start + groups_per_batch)
-            groups = completions[chosen]
-            answers = [[completion.token_ids for completion in group] for group in groups]
-            batch = encoder.collate_groups(prompts[chosen], answers).to(policy.device)
+        for chosen in size.batches(lengths):
+            batch = encoder.collate_groups([prompts[i] for i in chosen], [answers[i] for i in chosen])
+            batch = batch.to(policy.device)
             logps, entropy = policy.logps_and_entropy(batch, temperature)
             masks = batch.completion_mask
             rows = iter(
@@ -102,7 +103,8 @@ def answer_logps(
                 )
                 for values, spread, mask in zip(logps, entropy, masks, strict=True)
             )
-            results += [[next(rows) for _ in group] for group in groups]
+            for index in chosen:
+                results[index] = [next(rows) for _ in answers[index]]
     return results
 
 
@@ -307,6 +309,8 @@ def summarise_round(
     numbers = round_metrics(every, entropies=spread) | _overall(every)
     for name in seconds:
         numbers[f"train/seconds/{name}"] = max(part[name] for _, _, part, _ in ranks)
+    sampled = sum(len(rollout.completion.token_ids) for rollout in every)
+    numbers["train/tokens_per_second/generate"] = sampled / numbers["train/seconds/generate"]
     known = [part for *_, part in ranks if part is not None]
     if known:
         numbers["train/logp_diff"] = sum(p[0] for p in known) / max(sum(p[1] for p in known), 1)

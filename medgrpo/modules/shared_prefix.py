@@ -15,21 +15,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from medgrpo.data.packed_batch import GroupLengths
 from medgrpo.errors import UserError
+from medgrpo.modules.flex_groups import flex_grouped_attention
 
-__all__ = ["ATTENTION_PREFIX", "grouped_attention", "use_grouped_attention"]
+__all__ = ["ATTENTION_PREFIX", "GroupAttention", "grouped_attention", "use_grouped_attention"]
 
 ATTENTION_PREFIX = "medgrpo_"
-"""Before the name of the implementation that rows without groups keep."""
+"""Before the names of the groups' kernel and of the implementation that rows without groups keep."""
 
 
-def use_grouped_attention(model: Any) -> None:
+GroupAttention = Literal["sdpa", "flex"]
+"""``sdpa``: PyTorch's own, the answers as rows against their prompt. ``flex``: one block-sparse kernel."""
+
+
+def use_grouped_attention(model: Any, kernel: GroupAttention = "sdpa") -> None:
     """Let a model's language layers understand ``groups=`` and ``decoding=`` beside what they do already.
 
     With ``groups`` they attend within packed groups, with ``decoding`` (a
@@ -37,6 +42,7 @@ def use_grouped_attention(model: Any) -> None:
 
     Args:
         model: A Qwen-VL model, as loaded with some attention implementation.
+        kernel: Of packed groups.
 
     Raises:
         UserError: If that is ``eager``, which transformers keeps in each model's own file.
@@ -52,6 +58,8 @@ def use_grouped_attention(model: Any) -> None:
     if base not in ALL_ATTENTION_FUNCTIONS:
         raise UserError(f"policy.attention: {base} has no function of its own in transformers; use sdpa")
     ordinary = ALL_ATTENTION_FUNCTIONS[base]
+    grouped = flex_grouped_attention if kernel == "flex" else grouped_attention
+    name = f"{ATTENTION_PREFIX}{kernel}_{base}"
 
     def attention(
         module: Any,
@@ -69,13 +77,13 @@ def use_grouped_attention(model: Any) -> None:
         if groups is None:
             result: tuple[torch.Tensor, None] = ordinary(module, query, key, value, attention_mask, **options)
             return result
-        return grouped_attention(
+        return grouped(
             query, key, value, groups, scale=options["scaling"], dropout=options.get("dropout", 0.0)
         ), None
 
-    AttentionInterface.register(ATTENTION_PREFIX + base, attention)
-    AttentionMaskInterface.register(ATTENTION_PREFIX + base, ALL_MASK_ATTENTION_FUNCTIONS[base])
-    config._attn_implementation = ATTENTION_PREFIX + base
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[base])
+    config._attn_implementation = name
 
 
 def grouped_attention(

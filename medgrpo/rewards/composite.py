@@ -10,6 +10,7 @@ from typing import Any
 from medgrpo.errors import UserError
 from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
 from medgrpo.rewards.normalizers import LogisticNormalizer, Normalizer
+from medgrpo.rewards.scoring import checked_scores
 from medgrpo.rewards.statistics import Statistics
 from medgrpo.tasks import Parsed, get_task
 from medgrpo.types import ComponentScore, Judgement, PairKey, Reward, Sample
@@ -78,7 +79,8 @@ class CompositeReward:
             One reward an answer, in order.
 
         Raises:
-            UserError: If a task has no component, a pair no statistics, or a row no reference.
+            UserError: If a task has no component, a pair no statistics, a row no reference, or a component
+                raises.
         """
         self.setup()
         parsed, raw = self._raw(samples, texts)
@@ -174,8 +176,12 @@ class CompositeReward:
             rows = [i for i, sample in enumerate(samples) if sample.task in component.tasks]
             if not rows:
                 continue
-            scores = component.score(
-                [samples[i] for i in rows], [texts[i] for i in rows], [parsed[i] for i in rows]
+            scores = checked_scores(
+                name,
+                component,
+                [samples[i] for i in rows],
+                [texts[i] for i in rows],
+                [parsed[i] for i in rows],
             )
             for i, score in zip(rows, scores, strict=True):
                 raw[i][name] = score

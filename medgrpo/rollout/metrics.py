@@ -11,18 +11,24 @@ import numpy as np
 
 from medgrpo.types import PairKey, Rollout
 
-__all__ = ["FLAT_REASONS", "round_metrics"]
+__all__ = ["FLAT_REASONS", "finite_mean", "pair_prefix", "round_metrics", "tag"]
 
 FLAT_REASONS = ("zero_variance", "refilled")
 """Why a group teaches nothing: its answers are worth the same; another prompt may have taken its place."""
 
 
-def _tag(name: str) -> str:
+def tag(name: str) -> str:
     """A name that TensorBoard leaves as it is: ``stg_viou@1`` becomes ``stg_viou_1``."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
-def _mean(values: Sequence[float]) -> float:
+def pair_prefix(pair: PairKey, prefix: str = "train") -> str:
+    """Where the metrics of a (dataset, task) are: ``<prefix>/<dataset>/<task>``."""
+    return "/".join((prefix, *map(tag, pair)))
+
+
+def finite_mean(values: Sequence[float]) -> float:
+    """Mean over what is finite; NaN over nothing."""
     finite = [value for value in values if math.isfinite(value)]
     return math.fsum(finite) / len(finite) if finite else math.nan
 
@@ -34,17 +40,17 @@ def _components(rollouts: Sequence[Rollout]) -> dict[str, float]:
         for name, score in rollout.reward.components.items():
             raw[score.metric].append(score.raw)
             normalised[name].append(score.normalised)
-    numbers = {f"raw_{_tag(metric)}": _mean(values) for metric, values in raw.items()}
-    return numbers | {f"normalised_{_tag(name)}": _mean(values) for name, values in normalised.items()}
+    numbers = {f"raw_{tag(metric)}": finite_mean(values) for metric, values in raw.items()}
+    return numbers | {f"normalised_{tag(name)}": finite_mean(values) for name, values in normalised.items()}
 
 
 def _judges(rollouts: Sequence[Rollout]) -> dict[str, float]:
     judgements = [r.reward.judgement for r in rollouts if r.reward.judgement is not None]
     counts: dict[str, float] = defaultdict(float)
     for judgement in judgements:
-        counts[f"judge_status_{_tag(judgement.status)}"] += 1.0
+        counts[f"judge_status_{tag(judgement.status)}"] += 1.0
     if judgements:
-        counts["judge_mean"] = _mean([judgement.mean for judgement in judgements])
+        counts["judge_mean"] = finite_mean([judgement.mean for judgement in judgements])
     return dict(counts)
 
 
@@ -52,10 +58,10 @@ def _groups(rollouts: Sequence[Rollout]) -> dict[str, float]:
     firsts = list({rollout.group_id: rollout for rollout in rollouts}.values())
     return {
         "groups": float(len(firsts)),
-        "zero_variance_share": _mean([float(r.skip_reason in FLAT_REASONS) for r in firsts]),
-        "refilled_share": _mean([float(r.skip_reason == "refilled") for r in firsts]),
-        "failed_group_share": _mean([float(r.skip_reason == "failed_reward") for r in firsts]),
-        "group_std": _mean([r.group_std for r in firsts]),
+        "zero_variance_share": finite_mean([float(r.skip_reason in FLAT_REASONS) for r in firsts]),
+        "refilled_share": finite_mean([float(r.skip_reason == "refilled") for r in firsts]),
+        "failed_group_share": finite_mean([float(r.skip_reason == "failed_reward") for r in firsts]),
+        "group_std": finite_mean([r.group_std for r in firsts]),
     }
 
 
@@ -72,13 +78,13 @@ def _pair_metrics(rollouts: Sequence[Rollout], entropies: Sequence[float]) -> di
         "reward_p50": float(p50),
         "reward_p75": float(p75),
         "advantage_std": float(advantages.std()) if advantages.size else math.nan,
-        "length_mean": _mean([float(len(r.completion.token_ids)) for r in rollouts]),
-        "truncated_share": _mean([float(r.completion.truncated) for r in rollouts]),
+        "length_mean": finite_mean([float(len(r.completion.token_ids)) for r in rollouts]),
+        "truncated_share": finite_mean([float(r.completion.truncated) for r in rollouts]),
     }
     if structured:
-        numbers["parse_rate"] = _mean(structured)
+        numbers["parse_rate"] = finite_mean(structured)
     if entropies:
-        numbers["entropy"] = _mean(entropies)
+        numbers["entropy"] = finite_mean(entropies)
     return numbers | _groups(rollouts) | _components(rollouts) | _judges(rollouts)
 
 
@@ -113,8 +119,8 @@ def round_metrics(
     for position, rollout in enumerate(rollouts):
         by_pair[rollout.sample.pair].append(position)
     flat: dict[str, float] = {}
-    for (dataset, task), positions in sorted(by_pair.items()):
+    for pair, positions in sorted(by_pair.items()):
         given = [] if entropies is None else [entropies[p] for p in positions]
         numbers = _pair_metrics([rollouts[p] for p in positions], given)
-        flat.update({f"{prefix}/{_tag(dataset)}/{_tag(task)}/{name}": v for name, v in numbers.items()})
+        flat.update({f"{pair_prefix(pair, prefix)}/{name}": v for name, v in numbers.items()})
     return flat

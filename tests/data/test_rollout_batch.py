@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.rollout_batch import AnswerGroup, RolloutLoader, StepSize, collate_groups, plan_batches
 from medgrpo.types import Completion
+
+PROMPT = SimpleNamespace(ids=np.array([8, 9]), sample=SimpleNamespace(pair=("CoPESD", "tal")))
 
 
 class _Encoder:
@@ -35,7 +38,7 @@ def _group(lengths: list[int], kept: bool = True, old: bool = True) -> AnswerGro
         for n in lengths
     )
     values = tuple(torch.tensor([-1.0 - k for k in c.token_ids]) for c in completions)
-    return AnswerGroup(None, completions, np.arange(len(lengths)), kept, values if old else None, None)
+    return AnswerGroup(PROMPT, completions, np.arange(len(lengths)), kept, values if old else None, None)
 
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 3), st.integers(0, 50))
@@ -86,6 +89,8 @@ def test_values_stand_at_their_tokens() -> None:
     assert batch.heard.tolist() == [True, True, False, False]
     assert batch.advantages.tolist() == [0.0, 1.0, 0.0, 1.0]
     assert batch.ref_logps is None
+    assert batch.pairs == (("CoPESD", "tal"),) * 4
+    assert [_group([3, 1]).length, _group([2, 2]).length] == [6, 6]
     assert collate_groups(_Encoder(), [_group([1], old=False)], StepSize(1, 1, 1.0)).old_logps is None
 
 

@@ -41,6 +41,8 @@ from medgrpo.rewards import (
     summarise,
 )
 
+TASKS = ("tal", "stg", "video_summary", "region_caption")
+DDP_TOKENS = 220
 SAMPLING = replace(tiny_sampling(), max_frames=4)
 
 
@@ -75,8 +77,7 @@ def make_scene(folder: Path) -> Path:
 
 
 def make_reward(kind: type[RewardComponent] = VowelReward) -> CompositeReward:
-    tasks = dict.fromkeys(("tal", "stg", "video_summary", "region_caption"), 1.0)
-    return CompositeReward({"vowels": kind(tasks)}, IdentityNormalizer())
+    return CompositeReward({"vowels": kind(dict.fromkeys(TASKS, 1.0))}, IdentityNormalizer())
 
 
 def make_adaptive_reward() -> CompositeReward:
@@ -143,7 +144,12 @@ if __name__ == "__main__":
     ddp = {"devices": int(sys.argv[2]), "strategy": "ddp"}
     broken_on_rank_1 = BrokenReward if int(os.environ.get("LOCAL_RANK", "0")) == 1 else VowelReward
     run, grpo, rounds_of_data = make_run(
-        folder, folder / "ddp", trainer=ddp, module={"reward": make_reward(broken_on_rank_1)}
+        folder,
+        folder / "ddp",
+        trainer=ddp,
+        module={"reward": make_reward(broken_on_rank_1)},
+        # Rank 0 could do with one micro-batch a step, rank 1 needs two.
+        data={"tokens_per_batch": DDP_TOKENS},
     )
     run.fit(grpo, rounds_of_data)
     torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")

@@ -36,6 +36,46 @@ def test_a_failed_reward_takes_its_group_out(scene: Path, tmp_path: Path) -> Non
     assert all(torch.isfinite(value).all() for value in scenes.weights(module).values())
 
 
+def test_an_infinite_reward_is_a_failed_one(scene: Path, tmp_path: Path) -> None:
+    """Squashed by a logistic it would be a perfect one."""
+
+    class Infinite(scenes.VowelReward):
+        def score(self, samples: Any, texts: Any, parsed: Any) -> Any:
+            scores = super().score(samples, texts, parsed)
+            return [scenes.RawScore(math.inf), *scores[1:]]
+
+    reward = scenes.make_adaptive_reward()
+    reward.components = scenes.make_reward(Infinite).components
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module={"reward": reward})
+    trainer.fit(module, data)
+    rows = read_rollouts(tmp_path, "t").to_pylist()
+    (bad,) = [row for row in rows if math.isnan(row["reward"])]
+    assert bad["components"][0]["status"] == "not_finite"
+    out = {row["group_id"] for row in rows if not row["kept"]}
+    assert out == {bad["group_id"]}
+    assert {row["skip_reason"] for row in rows if row["group_id"] in out} == {"failed_reward"}
+    options = {"reward": scenes.make_reward(Infinite), "on_failed_reward": "stop"}
+    trainer, module, data = scenes.make_run(scene, tmp_path / "stop", module=options)
+    with pytest.raises(UserError, match=r"vowels \(not_finite\)"):
+        trainer.fit(module, data)
+
+
+def test_a_reward_that_raises_is_one_error_that_names_the_answer(scene: Path, tmp_path: Path) -> None:
+    class Raising(scenes.VowelReward):
+        def score(self, samples: Any, texts: Any, parsed: Any) -> Any:
+            if any(sample.task == "stg" for sample in samples):
+                raise KeyError("boxes")
+            return super().score(samples, texts, parsed)
+
+    trainer, module, data = scenes.make_run(scene, tmp_path, module={"reward": scenes.make_reward(Raising)})
+    message = (
+        r"reward component 'vowels' \(Raising\) raised KeyError: 'boxes' \(test_failed_rewards.py:\d+\) "
+        r"on row \d+ \(.+\), answer '"
+    )
+    with pytest.raises(UserError, match=message):
+        trainer.fit(module, data)
+
+
 def test_all_rewards_failed_leaves_the_policy_alone(scene: Path, tmp_path: Path) -> None:
     class Dead(scenes.VowelReward):
         def score(self, samples: Any, texts: Any, parsed: Any) -> Any:

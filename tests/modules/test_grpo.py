@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler
 
 from medgrpo.errors import UserError
 from medgrpo.modules.objectives import Objective, policy_loss
@@ -193,6 +193,36 @@ def test_accumulation_changes_nothing(scene: Path, tmp_path: Path, name: str) ->
         torch.testing.assert_close(value, results[1][0][key], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["grpo", "bnpo"])
+def test_micro_batches_by_tokens_change_nothing(scene: Path, tmp_path: Path, name: str) -> None:
+    results, tokens = [], []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+            tokens.append([group.total for group in batch.policy.groups])
+
+    for label, limit in (("groups", None), ("tokens", 250)):
+        tokens.clear()
+        trainer, module, data = scenes.make_run(
+            scene,
+            tmp_path / label,
+            module={"objective": OBJECTIVES[name], "optimizer": _sgd()},
+            data={"prompts_per_round": 6, "tokens_per_batch": limit, "groups_per_batch": 1},
+            trainer={"accumulate_grad_batches": 4},
+            callbacks=[Watch()],
+        )
+        trainer.fit(module, data)
+        assert trainer.global_step == 2 * 3
+        assert trainer.accumulate_grad_batches == 4
+        results.append((scenes.weights(module), _answers(tmp_path / label)["completion_ids"].to_pylist()))
+    assert all(len(batch) == 1 or sum(batch) <= 250 for batch in tokens)
+    assert sum(map(len, tokens)) == 2 * 2 * 6
+    assert len(tokens) < 2 * 2 * 6
+    assert results[0][1] == results[1][1]
+    for key, value in results[0][0].items():
+        torch.testing.assert_close(value, results[1][0][key], atol=1e-5, rtol=1e-4)
+
+
 def test_the_default_objective_is_the_papers_bit_for_bit(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,7 +314,8 @@ def test_kl_to_the_initial_policy(scene: Path, tmp_path: Path) -> None:
     trainer.fit(module, data)
     assert trainer.callback_metrics["train/ref_kl"] > 0
     assert module.reference is not None
-    assert _same_weights(before, dict(module.reference.named_parameters()))
+    assert module.reference.copy is not None
+    assert _same_weights(before, dict(module.reference.copy.named_parameters()))
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
     assert not any(name.startswith("reference") for name in saved)
 
@@ -296,6 +327,7 @@ def test_kl_to_the_initial_policy(scene: Path, tmp_path: Path) -> None:
         ("module", {"temperature": 0.0}, "positive"),
         ("module", {"replay_weight": -1.0}, "at least 0"),
         ("data", {"prompts_per_round": 0}, "data.prompts_per_round"),
+        ("data", {"tokens_per_batch": 0}, "data.tokens_per_batch"),
         ("data", {"tasks": ("tla",)}, "tla"),
     ],
 )
@@ -310,6 +342,10 @@ def test_trainer_and_records_must_fit(scene: Path, tmp_path: Path) -> None:
     trainer, module, data = scenes.make_run(scene, tmp_path)
     trainer.reload_dataloaders_every_n_epochs = 0  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="reload_dataloaders_every_n_epochs"):
+        trainer.fit(module, data)
+    schedule = GradientAccumulationScheduler({0: 1, 1: 2})
+    trainer, module, data = scenes.make_run(scene, tmp_path, callbacks=[schedule])
+    with pytest.raises(UserError, match="GradientAccumulationScheduler"):
         trainer.fit(module, data)
     (tmp_path / "empty.json").write_text("[]")
     trainer, module, data = scenes.make_run(scene, tmp_path)
@@ -341,6 +377,11 @@ def test_two_processes_train_one_policy(scene: Path) -> None:
         }
         assert slots[0] == {f"{step:06d}-0000", f"{step:06d}-0002"}
         assert slots[1] == {f"{step:06d}-0001", f"{step:06d}-0003"}
+    lengths = {row["group_id"]: len(row["prompt_ids"]) for row in rows}
+    for row in rows:
+        lengths[row["group_id"]] += len(row["completion_ids"])
+    tokens = [sum(n for name, n in lengths.items() if int(name[-4:]) % 2 == rank) / 2 for rank in (0, 1)]
+    assert tokens[0] <= scenes.DDP_TOKENS < tokens[1]
     failed = {row["group_id"][-4:] for row in rows if row["skip_reason"] == "failed_reward"}
     assert failed == {"0001"}
     texts = {rank: [row["completion_text"] for row in rows if row["rank"] == rank] for rank in (0, 1)}

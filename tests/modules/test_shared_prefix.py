@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.packed_batch import AnswerBatch, GroupLengths, PackedBatch, pack_groups
 from medgrpo.errors import UserError
+from medgrpo.modules.flex_groups import flex_grouped_attention
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.modules.shared_prefix import grouped_attention
 from medgrpo.modules.tiny import Family, tiny_sampling
@@ -106,17 +107,18 @@ def test_groups_of_one_clip_encode_it_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kernel", [grouped_attention, flex_grouped_attention])
 @settings(max_examples=30, deadline=None)
 @given(
-    st.lists(
+    shape=st.lists(
         st.tuples(st.integers(1, 9), st.lists(st.integers(1, 7), min_size=1, max_size=5)),
         min_size=1,
         max_size=4,
     ),
-    st.sampled_from([(2, 1), (4, 2), (3, 3)]),
+    heads=st.sampled_from([(2, 1), (4, 2), (3, 3)]),
 )
 def test_attention_is_that_of_the_written_out_mask(
-    shape: list[tuple[int, list[int]]], heads: tuple[int, int]
+    kernel: Any, shape: list[tuple[int, list[int]]], heads: tuple[int, int]
 ) -> None:
     groups = [GroupLengths(prompt, tuple(answers)) for prompt, answers in shape]
     total = sum(group.total for group in groups)
@@ -138,7 +140,10 @@ def test_attention_is_that_of_the_written_out_mask(
     scores = query @ key.repeat_interleave(repeats, 1).mT * 0.4
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
     expected = (weights @ value.repeat_interleave(repeats, 1)).transpose(1, 2)
-    ours = grouped_attention(query, key, value, groups, scale=0.4)
+    with pytest.MonkeyPatch.context() as patch:
+        # FlexAttention computes gradients on the CPU too, but does not say so.
+        patch.setattr("torch.nn.attention.flex_attention._validate_device", lambda *_: None)
+        ours = kernel(query, key, value, groups, scale=0.4)
     torch.testing.assert_close(ours, expected)
     upstream = torch.randn_like(expected)
     inputs = (query, key, value)
@@ -148,6 +153,20 @@ def test_attention_is_that_of_the_written_out_mask(
         strict=True,
     ):
         torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_flex_says_the_same_of_a_policy(family: Family, tmp_path: Path) -> None:
+    policy, encoder = tiny_policy(family)
+    flex = QwenVLPolicy(str(tiny_directory(family)), group_attention="flex")
+    flex.setup()
+    batch = pack_groups(encoder, two_prompts(encoder, tmp_path), ANSWERS)
+    with torch.no_grad():
+        torch.testing.assert_close(flex.logps(batch), policy.logps(batch), atol=5e-6, rtol=0)
+    with pytest.raises(UserError, match=r"group_attention: flex cannot be used here.*backward on CPU"):
+        flex.logps(batch)
+    with pytest.raises(ValueError, match=r"group_attention: flex has no dropout"):
+        flex_grouped_attention(*torch.zeros(3, 1, 2, 4, 16), [GroupLengths(2, (2,))], scale=1.0, dropout=0.1)
 
 
 def test_no_tensor_grows_with_the_square_of_the_whole_sequence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -161,6 +162,33 @@ def test_a_failed_judge_is_nan_and_can_be_left_out(samples: dict[str, Sample]) -
     assert alone.value == pytest.approx(bad.components["similarity"].normalised)
     assert alone.components["judge"].weight == 0.0
     assert math.isnan(leave_out(bad, {"judge", "similarity"}).value)
+
+
+class Odd(TaskMetricReward):
+    """Gives one score too few, or fails on two answers at once."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__({"tal": 1.0})
+        self.mode = mode
+
+    def score(self, samples: Any, texts: Any, parsed: Any) -> Any:
+        if self.mode == "together" and len(texts) > 1:
+            raise RuntimeError
+        scores = super().score(samples, texts, parsed)
+        return scores[1:] if self.mode == "short" else scores
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("short", r"component 'odd' \(Odd\) gave 1 scores for 2 answers"),
+        ("together", r"'odd' \(Odd\) raised RuntimeError \(.*\) on 2 answers together, though on none"),
+    ],
+)
+def test_a_component_that_misbehaves_is_told(samples: dict[str, Sample], mode: str, message: str) -> None:
+    composite = CompositeReward({"odd": Odd(mode)}, IdentityNormalizer())
+    with pytest.raises(UserError, match=message):
+        composite.score([samples["tal"]] * 2, ["1.0-3.0 seconds.", "x"])
 
 
 def test_raw_metrics_build_statistics_that_score(samples: dict[str, Sample], tmp_path: Path) -> None:
