@@ -2,8 +2,8 @@
 
 ``fit``, ``validate``, ``test`` and ``predict`` are Lightning's, with composed configs; the other commands
 are modules of :mod:`medgrpo.commands`. Nothing heavy is imported until a command is chosen. A user's
-mistake is one line on stderr and exit status 2; an interruption is one line and 130; anything else keeps
-its traceback.
+mistake is one line on stderr and exit status 2; an interruption is one line and 130, SIGTERM one line and
+143; anything else keeps its traceback.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import errno
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command and its arguments; by default those of the process.
 
     Returns:
-        The exit status: 0 on success, 2 for a user's mistake, 130 when interrupted.
+        The exit status: 0 on success, 2 for a user's mistake, 130 when interrupted, 143 after SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: _dispatch(arguments))
@@ -69,6 +70,12 @@ def guarded(call: Callable[[], int]) -> int:
         # Lightning turns Ctrl+C into exit status 1 after a graceful shutdown.
         if isinstance(stop.__context__, KeyboardInterrupt):
             return _interrupted()
+        if type(stop).__name__ == "SIGTERMException":  # Lightning's, with no exit status of its own
+            print(
+                "medgrpo: stopped by SIGTERM; the same command with --ckpt_path=last continues",
+                file=sys.stderr,
+            )
+            return 128 + signal.SIGTERM
         raise
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; point stdout away so that the exit flush is silent.

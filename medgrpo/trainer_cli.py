@@ -7,7 +7,9 @@ are built before ``configure_model`` has run, which is wrong for sharded strateg
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 import logging
 import os
 import re
@@ -19,13 +21,17 @@ from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import DefaultHelpFormatter, Namespace
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from medgrpo import __version__
 from medgrpo.commands import TRAINER_COMMANDS
 from medgrpo.compose import compose, environment_overrides, split_arguments
 from medgrpo.errors import UserError
+from medgrpo.modules.whole_checkpoints import WholeCheckpointIO
 from medgrpo.parse_errors import useful_line
+from medgrpo.services.files import write_whole
 
 __all__ = ["RunConfigCallback", "TrainerCLI", "TrainerParser", "mask_secrets", "run_trainer"]
 
@@ -107,13 +113,10 @@ class RunConfigCallback(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write ``config.yaml`` into the run's folder, on the first process only."""
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_none=False, skip_validation=True, format="yaml")
         masked = mask_secrets(yaml.safe_load(text))
-        target = folder / self.config_filename
-        partial = target.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(yaml.safe_dump(masked, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        partial.replace(target)
+        content = yaml.safe_dump(masked, sort_keys=False, allow_unicode=True)
+        write_whole(folder / self.config_filename, content)
 
 
 class TrainerCLI(LightningCLI):
@@ -172,6 +175,24 @@ class TrainerCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise UserError(str(error)) from error
+        if hasattr(self.model, "settings"):
+            self.model.settings = self._settings()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer; checkpoints that are one file appear whole or not at all."""
+        trainer = super().instantiate_trainer(**kwargs)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = WholeCheckpointIO()
+        return trainer
+
+    def _settings(self) -> str:
+        """Hash of everything that model and data were told, and of the program's version."""
+        text = self.parser.dump(self.config, skip_none=False, skip_validation=True, format="yaml")
+        composed = yaml.safe_load(text)
+        composed = composed.get(self.subcommand, composed)
+        told = {name: composed[name] for name in ("model", "data", "seed_everything")}
+        text = json.dumps([__version__, mask_secrets(told)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration as it was given: the checkpoint's hyperparameters must not win over it."""

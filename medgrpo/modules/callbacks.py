@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from medgrpo.modules.sampling_file import write_sampling
+from medgrpo.services.files import whole_folder
 
 __all__ = ["ExportHF"]
 
@@ -29,7 +29,7 @@ class ExportHF(Callback):
         """Export on rank 0, after an ordinary end only."""
         if not trainer.is_global_zero or trainer.interrupted:
             return
-        Path(self.directory).mkdir(parents=True, exist_ok=True)
-        pl_module.policy.save_hf(self.directory, merge=self.merge)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        write_sampling(self.directory, datamodule.sampling)
+        with whole_folder(self.directory) as folder:
+            pl_module.policy.save_hf(folder, merge=self.merge)
+            write_sampling(folder, datamodule.sampling)

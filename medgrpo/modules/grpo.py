@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from tqdm import tqdm
 
 from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects
@@ -28,9 +28,10 @@ from medgrpo.modules.objectives import (
     masked_mean,
     policy_loss,
 )
-from medgrpo.modules.overlong import SoftOverlong, penalise_overlong
+from medgrpo.modules.overlong import SoftOverlong
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.reference import StartPolicy
+from medgrpo.modules.round_answers import RoundAnswers
 from medgrpo.modules.rounds import (
     FailurePolicy,
     RoundClock,
@@ -40,17 +41,16 @@ from medgrpo.modules.rounds import (
     make_rollouts,
     observe_round,
     refilled,
-    settle_failures,
     summarise_round,
     truncated_answers,
 )
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sft import answer_nll
 from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
-from medgrpo.rewards import CompositeReward
+from medgrpo.rewards import CompositeReward, Statistics
 from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.store import RolloutStore, next_attempt
-from medgrpo.types import Completion, Reward, Rollout, Sample
+from medgrpo.types import Rollout, Sample
 
 __all__ = ["GRPOModule"]
 
@@ -126,6 +126,9 @@ class GRPOModule(AnsweringModule):
         self.round_seed = 0
         self.round_numbers: dict[str, float] = {}
         self.update_metrics = UpdateMetrics()
+        # Hash of the whole configuration, from the program that read it: then answers of a round that an
+        # earlier start has stored need not be sampled again.
+        self.settings = ""
         self.save_hyperparameters("group_size", "temperature", "max_new_tokens", "replay_weight", "run_id")
 
     def configure_model(self) -> None:
@@ -156,7 +159,9 @@ class GRPOModule(AnsweringModule):
         self.reward.check(samples)
         self.max_length = max(self.limit(task) for task in {sample.task for sample in samples})
         attempt = next_attempt(self.store_root, self.run_id) if self.global_rank == 0 else 0
-        self.store = RolloutStore(self.store_root, self.run_id, attempt=gather_objects(attempt)[0])
+        self.store = RolloutStore(
+            self.store_root, self.run_id, gather_objects(attempt)[0], settings=self._answer_settings()
+        )
 
     def play(
         self,
@@ -187,31 +192,31 @@ class GRPOModule(AnsweringModule):
         clock = RoundClock()
         prompts = dict(prompts)
         slots = list(prompts)
-        seeds = [derive_seed(seed, 0, slot, 0) for slot in slots]
-        completions, rewards = self._answer(list(prompts.values()), round_index, seeds, clock)
+        self.store.policy_hash = self.policy.fingerprint()
+        answers = RoundAnswers(self, self.store, prompts, round_index=round_index, seed=seed, clock=clock)
+        completions, rewards = answers.of(prompts, 0)
         discarded: list[Rollout] = []
         for attempt in range(refill.attempts if refill is not None else 0):
             assert refill is not None
             flat = flat_groups(self.advantage, rewards, list(prompts.values()))
-            found = {i: refill.prompt(slots[i], attempt) for i in flat}
-            others = {i: prompt for i, prompt in found.items() if prompt is not None}
+            found = {slots[i]: refill.prompt(slots[i], attempt) for i in flat}
+            others = {slot: prompt for slot, prompt in found.items() if prompt is not None}
             if not any(gather_objects(len(others))):
                 break
-            seeds = [derive_seed(seed, 0, slots[i], attempt + 1) for i in others]
-            new = self._answer(list(others.values()), round_index, seeds, clock)
+            new = answers.of(others, attempt + 1)
+            places = [slots.index(slot) for slot in others]
+            flat_rewards = [rewards[i] for i in places]
             if others:
-                old_prompts = {slots[i]: prompts[slots[i]] for i in others}
-                flat_rewards = [rewards[i] for i in others]
                 discarded += make_rollouts(
                     round_index,
-                    old_prompts,
-                    [completions[i] for i in others],
+                    {slot: prompts[slot] for slot in others},
+                    [completions[i] for i in places],
                     flat_rewards,
                     refilled(flat_rewards),
-                    suffix=f".{attempt}",
+                    turn=attempt,
                 )
-            for (i, prompt), answers, scores in zip(others.items(), *new, strict=True):
-                prompts[slots[i]], completions[i], rewards[i] = prompt, answers, scores
+            for i, (slot, prompt), group, scores in zip(places, others.items(), *new, strict=True):
+                prompts[slot], completions[i], rewards[i] = prompt, group, scores
         encoded = list(prompts.values())
         answered = [prompt.sample.pair for prompt in encoded for _ in range(self.group_size)]
         observe_round(self.reward, answered, [reward for group in rewards for reward in group])
@@ -227,8 +232,8 @@ class GRPOModule(AnsweringModule):
                     ref = answer_logps(start, self.encoder, encoded, completions, **forward)
         clock.lap("logps")
         rollouts = make_rollouts(round_index, prompts, completions, rewards, advantages) + discarded
-        self.store.policy_hash = self.policy.fingerprint()
-        self.store.write(round_index, rollouts, rank=self.global_rank)
+        if answers.stored is None:
+            self.store.write(round_index, rollouts, rank=self.global_rank)
         clock.lap("store")
         differences = entropies = None
         if old is not None:
@@ -251,38 +256,13 @@ class GRPOModule(AnsweringModule):
             for i, prompt in enumerate(encoded)
         ]
 
-    def _answer(
-        self, encoded: list[EncodedPrompt], round_index: int, seeds: list[int], clock: RoundClock
-    ) -> tuple[list[list[Completion]], list[list[Reward]]]:
-        """Sample the answers of some prompts and reward them, in groups."""
-        limits = [self.limit(prompt.sample.task) for prompt in encoded]
-        bar = tqdm(
-            total=len(encoded),
-            desc=f"round {round_index}: answers",
-            unit="prompt",
-            leave=False,
-            disable=self.trainer.progress_bar_callback is None or not self.trainer.is_global_zero,
-        )
-        with bar, self.trainer.precision_plugin.forward_context():
-            completions = self.engine.generate(
-                encoded,
-                n=self.group_size,
-                max_new_tokens=limits,
-                temperature=self.temperature,
-                seeds=seeds,
-                progress=bar.update,
-            )
-        clock.lap("generate")
-        flat = self.reward.score(
-            [prompt.sample for prompt in encoded for _ in range(self.group_size)],
-            [completion.text for group in completions for completion in group],
-        )
-        grouped = [flat[i : i + self.group_size] for i in range(0, len(flat), self.group_size)]
-        rewards = settle_failures(grouped, self.on_failed_reward)
-        if self.overlong is not None:
-            rewards = penalise_overlong(rewards, completions, limits, self.overlong)
-        clock.lap("reward")
-        return completions, rewards
+    def _answer_settings(self) -> str:
+        """Hash of what shapes answers and rewards, empty if it is not known."""
+        if not self.settings:
+            return ""
+        statistics = self.reward.statistics
+        measured = statistics.digest() if isinstance(statistics, Statistics) else ""
+        return hashlib.sha256(f"{self.settings}{measured}".encode()).hexdigest()[:16]
 
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""

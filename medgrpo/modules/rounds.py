@@ -21,6 +21,7 @@ from medgrpo.modules.advantages import AdvantageEstimator, Advantages, Component
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.rewards import CompositeReward, leave_out
 from medgrpo.rollout.metrics import FLAT_REASONS, round_metrics
+from medgrpo.rollout.stored_answers import group_id
 from medgrpo.types import Completion, PairKey, Reward, Rollout
 
 __all__ = [
@@ -213,7 +214,7 @@ def make_rollouts(
     rewards: Sequence[Sequence[Reward]],
     advantages: Advantages,
     *,
-    suffix: str = "",
+    turn: int | None = None,
 ) -> list[Rollout]:
     """Every answer of this rank with its numbers, as the store keeps it.
 
@@ -223,12 +224,12 @@ def make_rollouts(
         completions: In groups.
         rewards: In groups.
         advantages: Of these groups.
-        suffix: Told in the group's name.
+        turn: Of groups that were replaced, which of their slots' prompts they were; told in their names.
     """
     return [
         Rollout(
             sample=prompt.sample,
-            group_id=f"{round_index:06d}-{slot:04d}{suffix}",
+            group_id=group_id(round_index, slot, turn),
             index=index,
             prompt_text=prompt.text,
             prompt_ids=tuple(int(token) for token in prompt.ids),
@@ -309,8 +310,9 @@ def summarise_round(
     numbers = round_metrics(every, entropies=spread) | _overall(every)
     for name in seconds:
         numbers[f"train/seconds/{name}"] = max(part[name] for _, _, part, _ in ranks)
-    sampled = sum(len(rollout.completion.token_ids) for rollout in every)
-    numbers["train/tokens_per_second/generate"] = sampled / numbers["train/seconds/generate"]
+    if "generate" in seconds:  # not in a round that an earlier start of the run had sampled
+        sampled = sum(len(rollout.completion.token_ids) for rollout in every)
+        numbers["train/tokens_per_second/generate"] = sampled / numbers["train/seconds/generate"]
     known = [part for *_, part in ranks if part is not None]
     if known:
         numbers["train/logp_diff"] = sum(p[0] for p in known) / max(sum(p[1] for p in known), 1)

@@ -120,6 +120,7 @@ class CompositeReward:
             (pair, name, score)
             for pair, reward in zip(pairs, rewards, strict=True)
             for name, score in reward.components.items()
+            if name in self.components  # and not a penalty that the trainer added
         ]
         self.normalizer.observe([(pair, score.metric, score.raw) for pair, _, score in seen])
         for name, component in self.components.items():

@@ -6,6 +6,7 @@ would change the reward in silence.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import warnings
@@ -246,18 +247,24 @@ class Statistics:
         Raises:
             UserError: If it cannot be written.
         """
-        rows = [
-            {"dataset": dataset, "task": task, "metric": metric, **asdict(entry)}
-            for (dataset, task), metrics in self.entries.items()
-            for metric, entry in metrics.items()
-        ]
         data = {
             "format": _FORMAT,
             "version": _VERSION,
             "provenance": asdict(self.provenance),
-            "entries": rows,
+            "entries": self._rows(),
         }
         write_whole(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+    def digest(self) -> str:
+        """The sha256 of the numbers, whatever made them and wherever they lie."""
+        return hashlib.sha256(json.dumps(self._rows(), sort_keys=True).encode()).hexdigest()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {"dataset": dataset, "task": task, "metric": metric, **asdict(entry)}
+            for (dataset, task), metrics in self.entries.items()
+            for metric, entry in metrics.items()
+        ]
 
     @classmethod
     def load(cls, path: str | Path) -> Statistics:

@@ -9,9 +9,7 @@ with another number of processes leaves no stale rank behind.
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import re
 import time
 import uuid
@@ -24,6 +22,7 @@ import pyarrow.parquet as pq
 
 from medgrpo.errors import UserError
 from medgrpo.rollout.schema import SCHEMA, SCHEMA_VERSION, rollout_row
+from medgrpo.services.files import whole_file
 from medgrpo.types import Rollout
 
 __all__ = [
@@ -39,12 +38,6 @@ __all__ = [
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 _NAMESPACE = uuid.UUID("6f0f5a3c-7d0b-5b7e-9b0a-3c1d4e5f6a7b")
-_STORAGE_ERRORS = {
-    errno.ENOSPC: "no space is left; free some, or set paths.root to another disk",
-    errno.EDQUOT: "the disk quota is used up; free some space, or set paths.root to another disk",
-    errno.EROFS: "the file system is read-only; set paths.root to a writable folder",
-    errno.EACCES: "permission is denied; set paths.root to a folder that you may write",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +51,7 @@ class Shard:
         step: Rollout round.
         rank: Process.
         rows: Number of answers.
+        settings: Hash of what shaped answers and rewards, empty if it is not known.
     """
 
     path: Path
@@ -66,6 +60,7 @@ class Shard:
     step: int
     rank: int
     rows: int
+    settings: str = ""
 
 
 def shard_path(root: str | Path, run: str, attempt: int, step: int, rank: int) -> Path:
@@ -88,17 +83,26 @@ class RolloutStore:
         run_id: Name of the run.
         attempt: 0 for a first start; see :func:`next_attempt` for a restart.
         policy_hash: Hash of the policy's checkpoint; may be set again between steps.
+        settings: Hash of what shapes answers and rewards, empty if it is not known.
 
     Raises:
         UserError: If the run id is not usable as a folder name.
     """
 
-    def __init__(self, root: str | Path, run_id: str, attempt: int = 0, policy_hash: str = "") -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        run_id: str,
+        attempt: int = 0,
+        policy_hash: str = "",
+        settings: str = "",
+    ) -> None:
         shard_path(root, run_id, attempt, 0, 0)  # a bad run id is told before training, not after a round
         self.root = Path(root)
         self.run_id = run_id
         self.attempt = attempt
         self.policy_hash = policy_hash
+        self.settings = settings
 
     def write(
         self, step: int, rollouts: Sequence[Rollout], *, rank: int = 0, wall_time: float | None = None
@@ -132,47 +136,12 @@ class RolloutStore:
         ]
         facts = {"run": self.run_id, "attempt": self.attempt, "step": step, "rank": rank}
         metadata = {f"medgrpo.{key}": str(value) for key, value in facts.items()}
-        metadata["medgrpo.schema_version"] = str(SCHEMA_VERSION)
+        metadata |= {"medgrpo.schema_version": str(SCHEMA_VERSION), "medgrpo.settings": self.settings}
         table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
         path = shard_path(self.root, self.run_id, self.attempt, step, rank)
-        try:
-            _publish(table, path)
-        except OSError as error:
-            if error.errno in _STORAGE_ERRORS:
-                raise UserError(f"{path}: {_STORAGE_ERRORS[error.errno]}") from error
-            raise
-        return path
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _make_folders(folder: Path) -> None:
-    """Make ``folder``; each new name is on the disk before anything is put below it."""
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in reversed(missing):
-        _fsync_folder(parent.parent)
-
-
-def _publish(table: pa.Table, path: Path) -> None:
-    _make_folders(path.parent)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # no reader's glob matches it
-    try:
-        with temporary.open("wb") as handle:
+        with whole_file(path) as handle:
             pq.write_table(table, handle, compression="zstd")
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _fsync_folder(path.parent)
+        return path
 
 
 def read_shard(path: Path) -> Shard:
@@ -197,7 +166,8 @@ def read_shard(path: Path) -> Shard:
         raise UserError(
             f"{path}: schema version {version} is newer than this medgrpo reads ({SCHEMA_VERSION}): upgrade"
         )
-    return Shard(path=path, run=run, attempt=attempt, step=step, rank=rank, rows=footer.num_rows)
+    settings = metadata.get(b"medgrpo.settings", b"").decode()
+    return Shard(path, run, attempt, step, rank, rows=footer.num_rows, settings=settings)
 
 
 def find_shards(root: str | Path, run: str | None = None, step: int | None = None) -> list[Path]:

@@ -1,18 +1,82 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, whenever the process or the machine is stopped."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from medgrpo.errors import UserError
 
-__all__ = ["read_json", "read_text", "write_whole"]
+__all__ = ["read_json", "read_text", "whole_file", "whole_folder", "write_whole"]
+
+_HINTS = {
+    errno.ENOSPC: "no space is left on the disk; free some, or write elsewhere",
+    errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere",
+    errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.EACCES: "permission is denied; write where you may",
+}
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` once it is complete and on the disk.
+
+    A reader sees the old content or all of the new, also after a crash. If the block raises, nothing changes.
+    Folders are made.
+
+    Raises:
+        UserError: If it cannot be written, for example because the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        _make_folders(path.parent)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _fsync(path.parent)
+    except OSError as error:
+        raise UserError(_told(path, error)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of ``path`` when the block ends; an older one is then removed.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    replaced = temporary.with_suffix(".old")
+    try:
+        _make_folders(path.parent)
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.rglob("*"):
+            _fsync(file)
+        _fsync(temporary)
+        if path.exists():
+            os.replace(path, replaced)
+        os.replace(temporary, path)
+        _fsync(path.parent)
+    except OSError as error:
+        raise UserError(_told(path, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def write_whole(path: str | Path, content: str | bytes | Iterable[str]) -> Path:
@@ -28,23 +92,36 @@ def write_whole(path: str | Path, content: str | bytes | Iterable[str]) -> Path:
     Raises:
         UserError: If it cannot be written, for example because the disk is full.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     pieces = (content,) if isinstance(content, str | bytes) else content
+    with whole_file(path) as file:
+        for piece in pieces:
+            file.write(piece.encode("utf-8") if isinstance(piece, str) else piece)
+    return Path(path)
+
+
+def _told(path: Path, error: OSError) -> str:
+    reason = _HINTS.get(error.errno or 0)
+    return (
+        f"{path}: cannot be written: {error.strerror or error}"
+        if reason is None
+        else (f"{path}: cannot be written: {reason} (paths.root of a training run)")
+    )
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder; each new name is on the disk before anything is put below it."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for parent in reversed(missing):
+        _fsync(parent.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            for piece in pieces:
-                file.write(piece.encode("utf-8") if isinstance(piece, str) else piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+        os.fsync(handle)
     finally:
-        with suppress(OSError):
-            temporary.unlink()
-    return path
+        os.close(handle)
 
 
 def read_json(path: str | Path, what: str) -> Any:

@@ -215,7 +215,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     with pytest.raises(UserError, match=r"paths\.root"):
         store.write(0, [make_rollout(make_sample(), "lost")])
     assert read_rollouts(tmp_path)["completion_text"].to_pylist() == ["kept"]
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".parquet"]
 
 
 def test_damaged_foreign_and_newer_files_are_named(tmp_path: Path) -> None:

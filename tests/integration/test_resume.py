@@ -1,0 +1,166 @@
+"""A run that is killed again and again ends like one that was left alone, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+import yaml
+
+from medgrpo.rewards import Statistics, summarise
+from medgrpo.rollout.store import find_shards, read_rollouts, read_shard
+from tests.integration.conftest import REPOSITORY
+from tests.modules import grpo_scene as scenes
+
+TASKS = dict.fromkeys(("tal", "stg", "video_summary", "region_caption"), 1.0)
+ROUNDS = 5
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = scenes.make_scene(tmp_path_factory.mktemp("resume"))
+    metric = scenes.VowelReward(TASKS).metric("tal").name
+    summary = summarise([i / 100 for i in range(100)])
+    Statistics({("elsewhere", "tal"): {metric: summary}}).save(folder / "statistics.json")
+    (folder / "run.yaml").write_text(yaml.safe_dump(_config(folder)))
+    return folder
+
+
+def _config(scene: Path) -> dict[str, Any]:
+    """Everything that carries something from round to round: quartiles, deviations, refills, workers."""
+    sampling = {name: getattr(scenes.SAMPLING, name) for name in scenes.SAMPLING.__dataclass_fields__}
+    normalizer = {"window": 16, "min_samples": 2, "max_shift": 0.5, "unknown": "pooled"}
+    model = {
+        "policy": {"class_path": "medgrpo.modules.QwenVLPolicy", "init_args": {"path": str(scene / "model")}},
+        "reward": {
+            "class_path": "medgrpo.rewards.CompositeReward",
+            "init_args": {
+                "components": {
+                    "vowels": {
+                        "class_path": "tests.modules.grpo_scene.VowelReward",
+                        "init_args": {"tasks": TASKS},
+                    }
+                },
+                "normalizer": {
+                    "class_path": "medgrpo.rewards.AdaptiveLogisticNormalizer",
+                    "init_args": normalizer,
+                },
+                "statistics": str(scene / "statistics.json"),
+            },
+        },
+        "store_root": "${paths.root}",
+        "run_id": "${paths.run}",
+        "advantage": {"class_path": "medgrpo.modules.advantages.MovingStdAdvantage", "init_args": {}},
+        "overlong": {"margin": 0.5, "weight": 0.25},
+        "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
+        "group_size": 4,
+        "max_new_tokens": 6,
+    }
+    data = {
+        "records": str(scene / "world" / "train.json"),
+        "sampling": sampling,
+        "prompts_per_round": 4,
+        "groups_per_batch": 2,
+        "num_iterations": 2,
+        "refill_attempts": 1,
+        "num_workers": 1,
+    }
+    export = {"class_path": "medgrpo.modules.ExportHF", "init_args": {"directory": "${paths.root}/hf"}}
+    return {
+        "paths": {"run": "run"},
+        "model": {"class_path": "medgrpo.modules.GRPOModule", "init_args": model},
+        "data": {"class_path": "medgrpo.data.GRPOData", "init_args": data},
+        "trainer": {
+            "accelerator": "cpu",
+            "max_epochs": ROUNDS,
+            "reload_dataloaders_every_n_epochs": 1,
+            "enable_model_summary": False,
+            "logger": {"tensorboard": None},
+            "callbacks": {"export": export},
+        },
+    }
+
+
+def _fit(scene: Path, out: Path, **stop: Any) -> subprocess.CompletedProcess[str]:
+    """Start or go on with a run, which may end at a moment."""
+    arguments = [f"--config={scene / 'run.yaml'}", f"--paths.root={out}", "--ckpt_path=last"]
+    if stop:
+        config = scene / "stop.yaml"
+        callback = {"class_path": "tests.integration.stops.Stop", "init_args": stop}
+        config.write_text(yaml.safe_dump({"trainer": {"callbacks": {"stop": callback}}}))
+        arguments.append(f"--config={config}")
+    return subprocess.run(
+        [sys.executable, "-m", "medgrpo", "fit", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def _answers(out: Path) -> pa.Table:
+    return read_rollouts(out, "run").drop_columns(["attempt", "wall_time"])
+
+
+def _metrics(out: Path) -> dict[tuple[str, str], str]:
+    """What was logged, by step and name; an interrupted run has logged some steps twice."""
+    found: dict[tuple[str, str], str] = {}
+    for path in sorted(out.glob("run/csv/version_*/metrics.csv")):
+        for row in csv.DictReader(path.open()):
+            for name, value in row.items():
+                if not value or name == "step" or "seconds" in name or "per_second" in name:
+                    continue
+                assert found.setdefault((row["step"], name), value) == value, name
+    return found
+
+
+def _parts(out: Path) -> list[Path]:
+    return [path for path in out.rglob("*") if path.suffix in (".part", ".old", ".tmp")]
+
+
+def test_killed_again_and_again_it_ends_like_one_that_was_left_alone(scene: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    done = _fit(scene, whole)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    stops: list[dict[str, Any]] = [
+        {"moment": "generate", "round_index": 0},  # there is no checkpoint yet
+        {"moment": "train", "round_index": 1},
+        {"moment": "checkpoint", "round_index": 2},
+    ]
+    for stop in stops:
+        done = _fit(scene, broken, **stop)
+        assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    done = _fit(scene, broken, moment="generate", round_index=3, by="SIGTERM")
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
+    assert done.stderr.rstrip().endswith(
+        "stopped by SIGTERM; the same command with --ckpt_path=last continues"
+    )
+    assert "Traceback" not in done.stderr
+    done = _fit(scene, broken)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    assert _answers(broken).equals(_answers(whole))
+    attempts = {shard.step: shard.attempt for shard in map(read_shard, find_shards(broken, "run"))}
+    # Rounds 1 and 2 were stored by starts that did not end them: read by the next, not sampled again.
+    assert attempts == {0: 0, 1: 0, 2: 1, 3: 2, 4: 2}
+    assert len(find_shards(broken, "run")) == ROUNDS
+    ends = [torch.load(out / "run/checkpoints/last.ckpt", weights_only=True) for out in (whole, broken)]
+    for name, weight in ends[0]["state_dict"].items():
+        assert torch.equal(weight, ends[1]["state_dict"][name]), name
+    assert ends[0]["reward"] == ends[1]["reward"]
+    assert ends[0]["advantage"] == ends[1]["advantage"]
+    logged = _metrics(broken)
+    assert logged == _metrics(whole)
+    assert any(name.endswith("/reward_mean") for _, name in logged)
+    assert (broken / "hf/model.safetensors").read_bytes() == (whole / "hf/model.safetensors").read_bytes()
+    # What a killed process was writing has another name, so that nothing takes it for a checkpoint.
+    assert [path.name.startswith(".last.ckpt") for path in _parts(broken)] == [True]
