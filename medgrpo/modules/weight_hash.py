@@ -17,10 +17,10 @@ from torch.nn.functional import pad
 
 __all__ = ["weights_hash"]
 
-ROW = 2**16
+ROW = 2**15
 """Words of four bytes that are summed at a time; what that takes stays in a processor's cache."""
 
-ROWS_ON_ACCELERATOR = 128
+ROWS_ON_ACCELERATOR = 256
 """Rows summed together elsewhere than on a CPU, where starting a kernel costs more than its memory."""
 
 
