@@ -49,6 +49,7 @@ from medgrpo.modules.sft import answer_nll
 from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
 from medgrpo.rewards import CompositeReward
 from medgrpo.rollout.engine import RolloutEngine
+from medgrpo.rollout.failures import failures_of_round
 from medgrpo.rollout.store import RolloutStore, next_attempt
 from medgrpo.types import Completion, Reward, Rollout, Sample
 
@@ -263,7 +264,7 @@ class GRPOModule(AnsweringModule):
             leave=False,
             disable=self.trainer.progress_bar_callback is None or not self.trainer.is_global_zero,
         )
-        with bar, self.trainer.precision_plugin.forward_context():
+        with bar, self.trainer.precision_plugin.forward_context(), failures_of_round(round_index):
             completions = self.engine.generate(
                 encoded,
                 n=self.group_size,

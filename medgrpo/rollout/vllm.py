@@ -18,15 +18,17 @@ import torch
 
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.rollout.engine import RolloutEngine
+from medgrpo.rollout.failures import engine_failures
 from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
 from medgrpo.rollout.noise import joint_seed
-from medgrpo.rollout.vllm_process import kept_process, rank_options
+from medgrpo.rollout.sync_check import check_sync, tolerance
+from medgrpo.rollout.vllm_process import can_sleep, kept_process, rank_options
+from medgrpo.rollout.vllm_request import check_request, completion, sampling_options
 from medgrpo.types import Completion
 
 __all__ = ["VLLMEngine"]
 
-TEMPERATURES = (0.01, 2.0)
-"""vLLM raises lower temperatures to the first, with a warning alone, and refuses those above the second."""
+NAME = "VLLMEngine"
 
 
 class VLLMEngine(RolloutEngine):
@@ -44,6 +46,10 @@ class VLLMEngine(RolloutEngine):
         kv_cache_gb: Memory for keys and values in GB, instead of what ``gpu_memory_utilization`` leaves.
         dtype: Of vLLM's copy of the weights; None takes the policy's.
         enforce_eager: Do not compile or capture CUDA graphs: a faster start, slower answers.
+        sleep_level: What becomes of the engine's memory during the update: 0 keeps all, 1 moves its weights
+            to the CPU and drops keys and values, 2 drops both, and weights are handed over every time.
+        sync_tolerance: Largest mean difference, in nats a token, between the engine's and the trainer's
+            log-probabilities of answers after a hand-over; None takes what rounding explains.
     """
 
     def __init__(
@@ -54,6 +60,8 @@ class VLLMEngine(RolloutEngine):
         kv_cache_gb: float | None = None,
         dtype: Literal["float32", "bfloat16"] | None = None,
         enforce_eager: bool = False,
+        sleep_level: Literal[0, 1, 2] = 0,
+        sync_tolerance: float | None = None,
     ) -> None:
         self.max_model_len = max_model_len
         self.max_num_seqs = max_num_seqs
@@ -61,20 +69,25 @@ class VLLMEngine(RolloutEngine):
         self.kv_cache_gb = kv_cache_gb
         self.dtype = dtype
         self.enforce_eager = enforce_eager
+        self.sleep_level = sleep_level
+        self.sync_tolerance = sync_tolerance
         self.policy: Any = None
         self.encoder: Any = None
         self._llm: Any = None
         self._weights: str | None = None
-        self._compared = False
+        self._compared = self._verified = False
 
     def bind(self, policy: Any, encoder: Any) -> None:
         """Take the policy to sample from and the encoder that made the prompts.
 
         Raises:
             MissingExtraError: If vLLM is not installed.
+            UserError: If the engine shall sleep where vLLM cannot.
         """
         if find_spec("vllm") is None:
             raise MissingExtraError("vllm", "vllm")
+        if self.sleep_level > 0 and not can_sleep():
+            raise UserError(f"{NAME}: vLLM cannot sleep on this platform; set sleep_level to 0")
         if policy is not self.policy:
             self._llm = self._weights = None
         self.policy, self.encoder, self._compared = policy, encoder, False
@@ -93,10 +106,12 @@ class VLLMEngine(RolloutEngine):
 
         Raises:
             UserError: If vLLM cannot start, computes another prompt than the trainer, cannot sample at the
-                temperature, or a prompt with its answer is longer than ``max_model_len``.
+                temperature, a prompt with its answer is longer than ``max_model_len``, or the answers did not
+                come from the policy's weights.
+            EngineError: If vLLM fails.
         """
         limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
-        self._check_request(prompts, limits, temperature)
+        check_request(NAME, prompts, limits, temperature, self.max_model_len)
         if prompts and not self._compared:
             self._compare(prompts[0])
         with self._ready() as llm:
@@ -106,20 +121,29 @@ class VLLMEngine(RolloutEngine):
             seed = joint_seed(seeds)
             torch.manual_seed(seed)
             np.random.seed(seed)
-            core, waiting = llm.llm_engine, deque(zip(prompts, limits, strict=True))
-            answers = {}
-            while waiting or core.has_unfinished_requests():
-                # Only the clips of prompts in progress are held as normalised pixels.
-                while waiting and core.get_num_unfinished_requests() < self.max_num_seqs:
-                    prompt, limit = waiting.popleft()
-                    sampling = self._sampling(n, limit, temperature)
-                    llm.enqueue([hand_over(self.encoder, prompt)], sampling, use_tqdm=False)
-                for output in core.step():
+            waiting = deque(zip(prompts, limits, strict=True))
+            answers: dict[str, list[Completion]] = {}
+            while waiting or llm.llm_engine.has_unfinished_requests():
+                with engine_failures(NAME):
+                    finished = self._step(llm, waiting, n, temperature)
+                for output in finished:
                     answers[output.request_id] = [self._completion(answer) for answer in output.outputs]
                     if progress is not None:
                         progress(1)
         # Ids of requests count upwards.
-        return [answers[request] for request in sorted(answers, key=int)]
+        groups = [answers[request] for request in sorted(answers, key=int)]
+        if groups and not self._verified:
+            self._verify(prompts, groups, temperature)
+        return groups
+
+    def _step(self, llm: Any, waiting: deque[tuple[Any, int]], n: int, temperature: float) -> list[Any]:
+        """Decode one token of each answer in progress; the outputs of prompts that are finished."""
+        # Only the clips of prompts in progress are held as normalised pixels.
+        while waiting and llm.llm_engine.get_num_unfinished_requests() < self.max_num_seqs:
+            prompt, limit = waiting.popleft()
+            sampling = self._sampling(n, limit, temperature)
+            llm.enqueue([hand_over(self.encoder, prompt)], sampling, use_tqdm=False)
+        return list(llm.llm_engine.step())
 
     def view(self, prompt: Any) -> PromptView:
         """What vLLM computes of a prompt, recorded while it answers with one token.
@@ -135,9 +159,7 @@ class VLLMEngine(RolloutEngine):
                 use_tqdm=False,
             )
         if not views:
-            raise UserError(
-                "VLLMEngine: this version of vLLM does not let its positions be compared with ours"
-            )
+            raise UserError(f"{NAME}: this version of vLLM does not let its positions be compared with ours")
         return views[0]
 
     def _compare(self, prompt: Any) -> None:
@@ -145,45 +167,32 @@ class VLLMEngine(RolloutEngine):
         found = differences(self.encoder, prompt, self.view(prompt))
         if found:
             raise UserError(
-                f"VLLMEngine: on row {prompt.sample.row} ({prompt.sample.id}) vLLM and the trainer differ in "
+                f"{NAME}: on row {prompt.sample.row} ({prompt.sample.id}) vLLM and the trainer differ in "
                 f"{'; '.join(found)}; answers would come from another model than the one in training"
             )
         self._compared = True
 
-    def _check_request(self, prompts: Sequence[Any], limits: Sequence[int], temperature: float) -> None:
-        low, high = TEMPERATURES
-        if temperature != 0 and not low <= temperature <= high:
-            raise UserError(
-                f"VLLMEngine: the temperature is {temperature}; vLLM samples at 0 and {low} to {high}"
-            )
-        for prompt, limit in zip(prompts, limits, strict=True):
-            if len(prompt.ids) + limit > self.max_model_len:
-                raise UserError(
-                    f"row {prompt.sample.row} ({prompt.sample.id}): {len(prompt.ids)} prompt tokens and an "
-                    f"answer of up to {limit} are more than max_model_len={self.max_model_len} of VLLMEngine"
-                )
+    def _verify(
+        self, prompts: Sequence[Any], groups: Sequence[Sequence[Completion]], temperature: float
+    ) -> None:
+        """End the run if the first answers after a hand-over did not come from its weights."""
+        limit = self.sync_tolerance
+        if limit is None:
+            limit = tolerance(self.policy, self.dtype or self.policy.dtype_name)
+        check_sync(
+            self.policy, self.encoder, prompts, groups, engine=NAME, temperature=temperature, limit=limit
+        )
+        self._verified = True
 
     def _sampling(self, n: int, limit: int, temperature: float) -> Any:
-        """Parameters under which vLLM samples from the policy's own distribution."""
         from vllm import SamplingParams
 
-        return SamplingParams(
-            n=n,
-            max_tokens=limit,
-            temperature=temperature,
-            logprobs=0,
-            logit_bias=dict.fromkeys(self.policy.banned_ids, float("-inf")),
-            # Ends of answers are the encoder's, not whatever else the checkpoint's files list.
-            ignore_eos=True,
-            stop_token_ids=[self.encoder.eos_token_id],
-            detokenize=False,
-        )
+        return SamplingParams(**sampling_options(self.policy, self.encoder, n, limit, temperature))
 
     def _completion(self, answer: Any) -> Completion:
-        ids = tuple(answer.token_ids)
-        logps = tuple(entry[token].logprob for token, entry in zip(ids, answer.logprobs, strict=True))
-        ended = ids[-1] == self.encoder.eos_token_id
-        return Completion(self.encoder.decode(ids), ids, logps, "stop" if ended else "length")
+        ids = answer.token_ids
+        logps = [entry[token].logprob for token, entry in zip(ids, answer.logprobs, strict=True)]
+        return completion(self.encoder, ids, logps)
 
     @contextmanager
     def _ready(self) -> Iterator[Any]:
@@ -191,21 +200,44 @@ class VLLMEngine(RolloutEngine):
         from lightning.pytorch.utilities.seed import isolate_rng
 
         with isolate_rng(), torch.autocast(self.policy.device.type, enabled=False):
-            if self._llm is None:
-                self._llm = self._start()
-            fingerprint = self.policy.fingerprint()
-            if fingerprint != self._weights:
-                self._load_weights()
-                self._weights = fingerprint
             try:
+                with engine_failures(NAME):
+                    self._wake()
                 yield self._llm
+                with engine_failures(NAME):
+                    self._sleep()
             except BaseException:
                 # Requests of a broken call would stay in its queue for ever.
                 self._llm = self._weights = None
                 raise
 
+    def _wake(self) -> None:
+        """Start or wake the engine, with the weights of the moment."""
+        if self._llm is None:
+            self._llm = self._start()
+        asleep = self._llm.llm_engine.is_sleeping()
+        if asleep:
+            if self.policy.device.type == "cuda":
+                torch.cuda.empty_cache()  # what the trainer keeps for its next update
+            self._llm.wake_up(tags=["weights"])
+        fingerprint = self.policy.fingerprint()
+        if fingerprint != self._weights:
+            self._load_weights()
+            self._weights = fingerprint
+        if asleep:
+            # Not before: loading weights takes memory that keys and values leave.
+            self._llm.wake_up(tags=["kv_cache"])
+
+    def _sleep(self) -> None:
+        """Leave the device's memory to the update."""
+        if self.sleep_level > 0:
+            self._llm.sleep(self.sleep_level)
+        if self.sleep_level > 1:
+            self._weights = None
+
     def _load_weights(self) -> None:
         """Put the policy's weights in and forget what was computed with others."""
+        self._verified = False
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.policy.merged_weights()})
         self._llm.reset_prefix_cache()
         self._llm.llm_engine.reset_encoder_cache()
@@ -224,6 +256,7 @@ class VLLMEngine(RolloutEngine):
                     gpu_memory_utilization=self.gpu_memory_utilization,
                     kv_cache_memory_bytes=None if self.kv_cache_gb is None else round(self.kv_cache_gb * 1e9),
                     enforce_eager=self.enforce_eager,
+                    enable_sleep_mode=self.sleep_level > 0,
                     limit_mm_per_prompt={"video": videos_per_clip(self.encoder), "image": 0},
                     generation_config="vllm",  # its own neutral values
                     logprobs_mode="processed_logprobs",  # of the distribution that is sampled from
@@ -234,7 +267,7 @@ class VLLMEngine(RolloutEngine):
                 )
             except ValueError as error:
                 reason = " ".join(str(error).split())
-                raise UserError(f"VLLMEngine: vLLM cannot serve {self.policy.path}: {reason}") from error
+                raise UserError(f"{NAME}: vLLM cannot serve {self.policy.path}: {reason}") from error
 
 
 @contextmanager
