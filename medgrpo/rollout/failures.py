@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from medgrpo.errors import UserError
 
-__all__ = ["EngineError", "engine_failures", "failures_of_round"]
+__all__ = ["EngineError", "engine_failures", "failures_of_round", "guarded"]
+
+T = TypeVar("T")
 
 
 class EngineError(UserError):
@@ -31,6 +34,23 @@ def engine_failures(engine: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or "no reason given"
         raise EngineError(f"{engine} failed: {type(error).__name__}: {reason}") from error
+
+
+def guarded(engine: str, items: Iterable[T]) -> Iterator[T]:
+    """The items that an engine yields, its failures as :func:`engine_failures` tells them.
+
+    Args:
+        engine: Its name.
+        items: Of the engine; what is done with them is not its failure.
+    """
+    iterator = iter(items)
+    while True:
+        with engine_failures(engine):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
 
 
 @contextmanager

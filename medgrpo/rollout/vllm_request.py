@@ -41,7 +41,7 @@ def check_request(
 
 
 def sampling_options(policy: Any, encoder: Any, n: int, limit: int, temperature: float) -> dict[str, Any]:
-    """Arguments of ``SamplingParams`` under which vLLM samples from the policy's own distribution.
+    """What an engine must know to sample from the policy's own distribution.
 
     Args:
         policy: Its banned ids are banned.
@@ -54,12 +54,8 @@ def sampling_options(policy: Any, encoder: Any, n: int, limit: int, temperature:
         "n": n,
         "max_tokens": limit,
         "temperature": temperature,
-        "logprobs": 0,
-        "logit_bias": dict.fromkeys(policy.banned_ids, float("-inf")),
-        # Ends of answers are the encoder's, not whatever else the checkpoint's files list.
-        "ignore_eos": True,
         "stop_token_ids": [encoder.eos_token_id],
-        "detokenize": False,
+        "banned_ids": policy.banned_ids,
     }
 
 

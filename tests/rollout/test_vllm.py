@@ -26,13 +26,20 @@ from medgrpo.modules.tiny import Family, tiny_sampling
 from medgrpo.rollout import VLLMEngine
 from medgrpo.rollout.failures import EngineError
 from medgrpo.rollout.hf import HFEngine
-from medgrpo.types import Clip, Completion, Sample
-from tests.data.encoding import encode
+from medgrpo.types import Completion
 from tests.modules.grpo_scene import make_run, make_scene
+from tests.rollout.engines import (
+    TOLERANCE,
+    film_prompt,
+    largest_difference,
+    leave_process_group,
+    make_film,
+    shift_weights,
+    write_generation_config,
+)
 from tests.tiny_models import FAMILIES, frame_list_sample, tiny_directory, tiny_policy
 
 RATES = (0.2, 0.5, 1.0, 3.0)
-TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -68,77 +75,20 @@ def engine(
     engine.view(engine.encoder.prompt(frame_list_sample(folder)))
     engine.bind(policy, policy.encoder(tiny_sampling(family)))
     yield engine
-    engine._llm = None
+    engine._host = None
     leave_process_group()
-
-
-def leave_process_group() -> None:
-    """Later tests find the process without the group of one that vLLM makes."""
-    from vllm.distributed import cleanup_dist_env_and_memory
-
-    cleanup_dist_env_and_memory()
-    assert not torch.distributed.is_initialized()
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoded video of 75 seconds at five frames a second."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    return encode(path, 376, ticks=[200 * k for k in range(376)], size=(64, 96))
-
-
-def film_prompt(engine: VLLMEngine, film: Path, rate: float, question: str = "Which instrument?") -> Any:
-    """A question about the first sixteen frames of the film at a rate."""
-    policy: QwenVLPolicy = engine.policy
-    encoder = policy.encoder(replace(tiny_sampling(policy.family), f_goal=rate))
-    clip = Clip(video=film, start=0.0, end=15 / rate)
-    task = "region_caption"
-    return encoder.prompt(Sample("k", "1", 1, f"{task}_gpt", task, "CoPESD", "v", question, "", None, clip))
+    return make_film(tmp_path_factory.mktemp("film"))
 
 
 def at_rate(encoder: Encoder, prompt: EncodedPrompt, fps: float) -> EncodedPrompt:
     """The same question about the same frames at another rate."""
     times = tuple(k / fps for k in range(len(prompt.clip.frames)))
     return encoder.assemble(prompt.sample, replace(prompt.clip, fps=fps, times=times))
-
-
-def trainer_logps(
-    engine: VLLMEngine, prompt: Any, answers: list[Completion], temperature: float
-) -> list[Any]:
-    """Log-probabilities of the answers' tokens under the policy, through its own batches."""
-    policy, encoder = engine.policy, engine.encoder
-    batch = encoder.collate([prompt] * len(answers), [answer.token_ids for answer in answers])
-    policy.eval()
-    with torch.no_grad():
-        logps = policy.logps(batch, temperature)
-    return [row[mask] for row, mask in zip(logps, batch.completion_mask, strict=True)]
-
-
-def largest_difference(
-    engine: VLLMEngine, prompt: Any, answers: list[Completion], temperature: float
-) -> float:
-    expected = trainer_logps(engine, prompt, answers, temperature)
-    recorded = [torch.tensor(answer.logps) for answer in answers]
-    return max(float((a - b).abs().max()) for a, b in zip(expected, recorded, strict=True))
-
-
-def shift_weights(policy: QwenVLPolicy) -> None:
-    """Change all that is trained: adapters of the language model and the vision tower itself."""
-    with torch.no_grad():
-        for name, parameter in policy.named_parameters():
-            if parameter.requires_grad:
-                parameter += 0.05 * torch.randn(
-                    parameter.shape, generator=torch.Generator().manual_seed(len(name))
-                )
-
-
-def write_generation_config(folder: Path) -> None:
-    """Sampling that no rollout may follow: a penalty, filters, a low temperature, two ends."""
-    tokenizer = AutoProcessor.from_pretrained(folder).tokenizer
-    ends = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|endoftext|>")]
-    assert ends[0] != ends[1]
-    config = {"do_sample": True, "repetition_penalty": 1.5, "temperature": 0.1, "top_k": 1, "top_p": 0.001}
-    (folder / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": ends}))
 
 
 @pytest.mark.vllm
@@ -247,7 +197,7 @@ def test_new_weights_reach_the_engine(engine: VLLMEngine, film: Path) -> None:
 def test_what_was_computed_with_old_weights_is_forgotten(engine: VLLMEngine, film: Path) -> None:
     # Long enough for keys and values of its beginning to be shared, 128 tokens at a time.
     prompt = film_prompt(engine, film, 1.0, "Which instrument retracts the gallbladder? " * 12)
-    assert engine._llm.llm_engine.vllm_config.cache_config.enable_prefix_caching
+    assert engine._host.llm.llm_engine.vllm_config.cache_config.enable_prefix_caching
     for _ in range(2):
         [group] = engine.generate([prompt], n=2, max_new_tokens=4, temperature=1.0, seeds=[0])
         assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
@@ -279,7 +229,7 @@ def test_a_hand_over_that_is_lost_ends_the_run(
     options: dict[str, Any] = {"n": 2, "max_new_tokens": 4, "temperature": 1.0, "seeds": [0, 0]}
     engine.generate(prompts, **options)
     with monkeypatch.context() as lost:
-        lost.setattr(engine._llm, "collective_rpc", lambda *arguments, **others: None)
+        lost.setattr(engine._host.llm, "collective_rpc", lambda *arguments, **others: None)
         shift_weights(engine.policy)
         with pytest.raises(UserError, match=r"row 1 \(1\) differ .* more than sync_tolerance=0\.0001"):
             engine.generate(prompts, **options)
@@ -306,7 +256,7 @@ def test_the_engine_sleeps_between_rounds_and_wakes_with_the_weights_of_the_mome
     engine: VLLMEngine, film: Path, level: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where vLLM has no memory to give back it keeps all the rest: it pauses, and wakes part by part.
-    llm, calls = engine._llm, []
+    llm, calls = engine._host.llm, []
     for name in ("sleep", "wake_up", "collective_rpc"):
         monkeypatch.setattr(llm, name, recorded(getattr(llm, name), name, calls))
     monkeypatch.setattr(engine, "sleep_level", level)
@@ -441,7 +391,7 @@ def test_an_engine_that_dies_ends_the_run_in_one_line(
 ) -> None:
     # The last of the tests that share an engine: nothing is left of it.
     prompt = film_prompt(engine, film, 1.0)
-    core, done = engine._llm.llm_engine, []
+    core, done = engine._host.llm.llm_engine, []
     step = core.step
 
     def die() -> Any:
@@ -453,7 +403,7 @@ def test_an_engine_that_dies_ends_the_run_in_one_line(
     monkeypatch.setattr(core, "step", die)
     with pytest.raises(EngineError, match=r"^VLLMEngine failed: RuntimeError: CUDA error: unspecified"):
         engine.generate([prompt], n=2, max_new_tokens=9, temperature=1.0, seeds=[0])
-    assert engine._llm is None
+    assert engine._host is None
 
 
 @pytest.mark.vllm
@@ -483,7 +433,7 @@ def test_rounds_of_grpo_are_played_with_the_weights_of_the_moment(tmp_path: Path
     trainer.fit(module, data)
     assert len(differences) == 2
     assert max(differences) < TOLERANCE
-    engine._llm = None
+    engine._host = None
     leave_process_group()
 
 
