@@ -327,6 +327,22 @@ def test_seeds_counts_limits_and_ends(engine: VLLMEngine, film: Path) -> None:
 
 
 @pytest.mark.vllm
+def test_prompts_that_nobody_waits_for_are_given_up(engine: VLLMEngine, film: Path) -> None:
+    prompt = film_prompt(engine, film, 1.0)
+    requests = [engine._request(prompt, n=2, limit=limit, temperature=1.0) for limit in (1, 99, 99)]
+    stream = engine._host.answers(requests, seed=0)
+    place, answers = next(stream)
+    assert (place, len(answers)) == (0, 2)
+    core = engine._host.llm.llm_engine
+    assert core.has_unfinished_requests()
+    stream.close()
+    assert not core.has_unfinished_requests()
+    core.step()
+    [group] = engine.generate([prompt], n=2, max_new_tokens=4, temperature=1.0, seeds=[0])
+    assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
+
+
+@pytest.mark.vllm
 def test_banned_ids_are_never_sampled_and_end_tokens_end(
     engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
