@@ -28,4 +28,5 @@ COMMANDS = {
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
+    "serve-rollouts": "medgrpo.commands.serve_rollouts",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.modules.patch_embedding import use_linear_patch_embedding
 from medgrpo.modules.shared_prefix import GroupAttention, use_grouped_attention
+from medgrpo.modules.weight_hash import weights_hash
 
 __all__ = ["LoRA", "QwenVLPolicy"]
 
@@ -315,12 +315,6 @@ class QwenVLPolicy(nn.Module):
         model.save_pretrained(directory)
         self.processor.save_pretrained(directory)
 
-    @torch.no_grad()
     def fingerprint(self) -> str:
         """Short hash of the trainable weights, which names a policy in the rollout store."""
-        digest = hashlib.sha256()
-        for name, parameter in sorted(self.named_parameters()):
-            if parameter.requires_grad:
-                digest.update(name.encode())
-                digest.update(parameter.detach().float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return weights_hash(sorted((n, p) for n, p in self.named_parameters() if p.requires_grad))

@@ -13,6 +13,7 @@ from medgrpo.data.encode import EncodedPrompt
 from medgrpo.data.prompts import derive_seed
 from medgrpo.modules.overlong import penalise_overlong
 from medgrpo.modules.rounds import RoundClock, settle_failures
+from medgrpo.rollout.failures import failures_of_round
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.rollout.stored_answers import StoredAnswers, stored_answers
 from medgrpo.types import Completion, Reward
@@ -100,7 +101,7 @@ class RoundAnswers:
             if trainer.received_sigterm:  # Lightning looks at the end of a batch only
                 raise SIGTERMException
 
-        with bar, trainer.precision_plugin.forward_context():
+        with bar, trainer.precision_plugin.forward_context(), failures_of_round(self.round_index):
             return module.engine.generate(
                 list(prompts.values()),
                 n=module.group_size,

@@ -6,13 +6,14 @@ The names below are imported when first used: reading the store needs no torch.
 from importlib import import_module
 from typing import Any
 
-__all__ = ["HFEngine", "RolloutEngine", "RolloutStore", "VLLMEngine", "read_rollouts"]
+__all__ = ["HFEngine", "RolloutEngine", "RolloutStore", "VLLMEngine", "VLLMServerEngine", "read_rollouts"]
 
 _HOMES = {
     "HFEngine": "medgrpo.rollout.hf",
     "RolloutEngine": "medgrpo.rollout.engine",
     "RolloutStore": "medgrpo.rollout.store",
     "VLLMEngine": "medgrpo.rollout.vllm",
+    "VLLMServerEngine": "medgrpo.rollout.vllm_server",
     "read_rollouts": "medgrpo.rollout.store",
 }
 

@@ -7,26 +7,25 @@ is compared with the trainer on a real prompt (ids, positions, video grid), and 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.rollout.engine import RolloutEngine
+from medgrpo.rollout.failures import engine_failures, guarded
 from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
 from medgrpo.rollout.noise import joint_seed
-from medgrpo.rollout.vllm_process import kept_process, rank_options
+from medgrpo.rollout.sync_check import check_sync, tolerance
+from medgrpo.rollout.vllm_host import VLLMHost
+from medgrpo.rollout.vllm_process import can_sleep, rank_options
+from medgrpo.rollout.vllm_request import check_request, completion, sampling_options
 from medgrpo.types import Completion
 
 __all__ = ["VLLMEngine"]
-
-TEMPERATURES = (0.01, 2.0)
-"""vLLM raises lower temperatures to the first, with a warning alone, and refuses those above the second."""
 
 
 class VLLMEngine(RolloutEngine):
@@ -44,6 +43,10 @@ class VLLMEngine(RolloutEngine):
         kv_cache_gb: Memory for keys and values in GB, instead of what ``gpu_memory_utilization`` leaves.
         dtype: Of vLLM's copy of the weights; None takes the policy's.
         enforce_eager: Do not compile or capture CUDA graphs: a faster start, slower answers.
+        sleep_level: What becomes of the engine's memory during the update: 0 keeps all, 1 moves its weights
+            to the CPU and drops keys and values, 2 drops both, and weights are handed over every time.
+        sync_tolerance: Largest mean difference, in nats a token, between the engine's and the trainer's
+            log-probabilities of answers after a hand-over; None takes what rounding explains.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class VLLMEngine(RolloutEngine):
         kv_cache_gb: float | None = None,
         dtype: Literal["float32", "bfloat16"] | None = None,
         enforce_eager: bool = False,
+        sleep_level: Literal[0, 1, 2] = 0,
+        sync_tolerance: float | None = None,
     ) -> None:
         self.max_model_len = max_model_len
         self.max_num_seqs = max_num_seqs
@@ -61,23 +66,32 @@ class VLLMEngine(RolloutEngine):
         self.kv_cache_gb = kv_cache_gb
         self.dtype = dtype
         self.enforce_eager = enforce_eager
+        self.sleep_level = sleep_level
+        self.sync_tolerance = sync_tolerance
+        self.name = type(self).__name__
         self.policy: Any = None
         self.encoder: Any = None
-        self._llm: Any = None
+        self._host: Any = None
         self._weights: str | None = None
-        self._compared = False
+        self._compared = self._verified = False
 
     def bind(self, policy: Any, encoder: Any) -> None:
         """Take the policy to sample from and the encoder that made the prompts.
 
         Raises:
             MissingExtraError: If vLLM is not installed.
+            UserError: If the engine shall sleep where vLLM cannot.
         """
+        self._check_platform()
+        if policy is not self.policy:
+            self._host = self._weights = None
+        self.policy, self.encoder, self._compared = policy, encoder, False
+
+    def _check_platform(self) -> None:
         if find_spec("vllm") is None:
             raise MissingExtraError("vllm", "vllm")
-        if policy is not self.policy:
-            self._llm = self._weights = None
-        self.policy, self.encoder, self._compared = policy, encoder, False
+        if self.sleep_level > 0 and not can_sleep():
+            raise UserError(f"{self.name}: vLLM cannot sleep on this platform; set sleep_level to 0")
 
     def generate(
         self,
@@ -93,33 +107,29 @@ class VLLMEngine(RolloutEngine):
 
         Raises:
             UserError: If vLLM cannot start, computes another prompt than the trainer, cannot sample at the
-                temperature, or a prompt with its answer is longer than ``max_model_len``.
+                temperature, a prompt with its answer is longer than ``max_model_len``, or the answers did not
+                come from the policy's weights.
+            EngineError: If vLLM fails.
         """
         limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
-        self._check_request(prompts, limits, temperature)
+        check_request(self.name, prompts, limits, temperature, self.max_model_len)
         if prompts and not self._compared:
             self._compare(prompts[0])
-        with self._ready() as llm:
-            # What is left of earlier calls would change the rounding of equal prompts.
-            llm.reset_prefix_cache()
-            # Not a seed a request: on a CPU vLLM cannot split the prompt of such a request over two steps.
-            seed = joint_seed(seeds)
-            torch.manual_seed(seed)
-            np.random.seed(seed)
-            core, waiting = llm.llm_engine, deque(zip(prompts, limits, strict=True))
-            answers = {}
-            while waiting or core.has_unfinished_requests():
-                # Only the clips of prompts in progress are held as normalised pixels.
-                while waiting and core.get_num_unfinished_requests() < self.max_num_seqs:
-                    prompt, limit = waiting.popleft()
-                    sampling = self._sampling(n, limit, temperature)
-                    llm.enqueue([hand_over(self.encoder, prompt)], sampling, use_tqdm=False)
-                for output in core.step():
-                    answers[output.request_id] = [self._completion(answer) for answer in output.outputs]
-                    if progress is not None:
-                        progress(1)
-        # Ids of requests count upwards.
-        return [answers[request] for request in sorted(answers, key=int)]
+        requests = [
+            self._request(prompt, n, limit, temperature)
+            for prompt, limit in zip(prompts, limits, strict=True)
+        ]
+        seed = joint_seed(seeds)
+        found: dict[int, list[Completion]] = {}
+        with self._ready() as host:
+            for place, answers in guarded(self.name, host.answers(requests, seed)):
+                found[place] = [completion(self.encoder, ids, logps) for ids, logps in answers]
+                if progress is not None:
+                    progress(1)
+        groups = [found[place] for place in range(len(requests))]
+        if groups and not self._verified:
+            self._verify(prompts, groups, temperature)
+        return groups
 
     def view(self, prompt: Any) -> PromptView:
         """What vLLM computes of a prompt, recorded while it answers with one token.
@@ -127,16 +137,11 @@ class VLLMEngine(RolloutEngine):
         Raises:
             UserError: If vLLM asks its model for no positions, as another version of it might.
         """
-        views: list[PromptView] = []
-        with self._ready() as llm, _recorded(llm, views):
-            llm.generate(
-                [hand_over(self.encoder, prompt)],
-                self._sampling(n=1, limit=1, temperature=0.0),
-                use_tqdm=False,
-            )
+        with self._ready() as host, engine_failures(self.name):
+            views = host.view(*self._request(prompt, n=1, limit=1, temperature=0.0))
         if not views:
             raise UserError(
-                "VLLMEngine: this version of vLLM does not let its positions be compared with ours"
+                f"{self.name}: this version of vLLM does not let its positions be compared with ours"
             )
         return views[0]
 
@@ -145,45 +150,26 @@ class VLLMEngine(RolloutEngine):
         found = differences(self.encoder, prompt, self.view(prompt))
         if found:
             raise UserError(
-                f"VLLMEngine: on row {prompt.sample.row} ({prompt.sample.id}) vLLM and the trainer differ in "
-                f"{'; '.join(found)}; answers would come from another model than the one in training"
+                f"{self.name}: on row {prompt.sample.row} ({prompt.sample.id}) vLLM and the trainer differ "
+                f"in {'; '.join(found)}; answers would come from another model than the one in training"
             )
         self._compared = True
 
-    def _check_request(self, prompts: Sequence[Any], limits: Sequence[int], temperature: float) -> None:
-        low, high = TEMPERATURES
-        if temperature != 0 and not low <= temperature <= high:
-            raise UserError(
-                f"VLLMEngine: the temperature is {temperature}; vLLM samples at 0 and {low} to {high}"
-            )
-        for prompt, limit in zip(prompts, limits, strict=True):
-            if len(prompt.ids) + limit > self.max_model_len:
-                raise UserError(
-                    f"row {prompt.sample.row} ({prompt.sample.id}): {len(prompt.ids)} prompt tokens and an "
-                    f"answer of up to {limit} are more than max_model_len={self.max_model_len} of VLLMEngine"
-                )
-
-    def _sampling(self, n: int, limit: int, temperature: float) -> Any:
-        """Parameters under which vLLM samples from the policy's own distribution."""
-        from vllm import SamplingParams
-
-        return SamplingParams(
-            n=n,
-            max_tokens=limit,
-            temperature=temperature,
-            logprobs=0,
-            logit_bias=dict.fromkeys(self.policy.banned_ids, float("-inf")),
-            # Ends of answers are the encoder's, not whatever else the checkpoint's files list.
-            ignore_eos=True,
-            stop_token_ids=[self.encoder.eos_token_id],
-            detokenize=False,
+    def _verify(
+        self, prompts: Sequence[Any], groups: Sequence[Sequence[Completion]], temperature: float
+    ) -> None:
+        """End the run if the first answers after a hand-over did not come from its weights."""
+        limit = self.sync_tolerance
+        if limit is None:
+            limit = tolerance(self.policy, self.dtype or self.policy.dtype_name)
+        check_sync(
+            self.policy, self.encoder, prompts, groups, engine=self.name, temperature=temperature, limit=limit
         )
+        self._verified = True
 
-    def _completion(self, answer: Any) -> Completion:
-        ids = tuple(answer.token_ids)
-        logps = tuple(entry[token].logprob for token, entry in zip(ids, answer.logprobs, strict=True))
-        ended = ids[-1] == self.encoder.eos_token_id
-        return Completion(self.encoder.decode(ids), ids, logps, "stop" if ended else "length")
+    def _request(self, prompt: Any, n: int, limit: int, temperature: float) -> tuple[Any, Any]:
+        options = sampling_options(self.policy, self.encoder, n, limit, temperature)
+        return hand_over(self.encoder, prompt), options
 
     @contextmanager
     def _ready(self) -> Iterator[Any]:
@@ -191,74 +177,58 @@ class VLLMEngine(RolloutEngine):
         from lightning.pytorch.utilities.seed import isolate_rng
 
         with isolate_rng(), torch.autocast(self.policy.device.type, enabled=False):
-            if self._llm is None:
-                self._llm = self._start()
-            fingerprint = self.policy.fingerprint()
-            if fingerprint != self._weights:
-                self._load_weights()
-                self._weights = fingerprint
             try:
-                yield self._llm
+                with engine_failures(self.name):
+                    self._wake()
+                yield self._host
+                with engine_failures(self.name):
+                    self._sleep()
             except BaseException:
                 # Requests of a broken call would stay in its queue for ever.
-                self._llm = self._weights = None
+                self._host = self._weights = None
                 raise
 
+    def _wake(self) -> None:
+        """Start or wake the engine, with the weights of the moment."""
+        if self._host is None:
+            self._host = self._start()
+        asleep = self._host.asleep
+        if asleep:
+            if self.policy.device.type == "cuda":
+                torch.cuda.empty_cache()  # what the trainer keeps for its next update
+            self._host.wake("weights")
+        fingerprint = self.policy.fingerprint()
+        if fingerprint != self._weights:
+            self._load_weights()
+            self._weights = fingerprint
+        if asleep:
+            # Not before: loading weights takes memory that keys and values leave.
+            self._host.wake("kv_cache")
+
+    def _sleep(self) -> None:
+        """Leave the device's memory to the update."""
+        if self.sleep_level > 0:
+            self._host.sleep(self.sleep_level)
+        if self.sleep_level > 1:
+            self._weights = None
+
     def _load_weights(self) -> None:
-        """Put the policy's weights in and forget what was computed with others."""
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.policy.merged_weights()})
-        self._llm.reset_prefix_cache()
-        self._llm.llm_engine.reset_encoder_cache()
+        self._verified = False
+        self._host.load(self.policy.merged_weights())
 
     def _start(self) -> Any:
-        with kept_process():
-            from vllm import LLM
+        return VLLMHost(self.policy.path, self._options() | rank_options(self.policy.device))
 
-            try:
-                return LLM(
-                    model=self.policy.path,
-                    dtype=self.dtype or self.policy.dtype_name,
-                    max_model_len=self.max_model_len,
-                    max_num_batched_tokens=max(self.max_model_len, self.max_num_seqs),
-                    max_num_seqs=self.max_num_seqs,
-                    gpu_memory_utilization=self.gpu_memory_utilization,
-                    kv_cache_memory_bytes=None if self.kv_cache_gb is None else round(self.kv_cache_gb * 1e9),
-                    enforce_eager=self.enforce_eager,
-                    limit_mm_per_prompt={"video": videos_per_clip(self.encoder), "image": 0},
-                    generation_config="vllm",  # its own neutral values
-                    logprobs_mode="processed_logprobs",  # of the distribution that is sampled from
-                    mm_device_do_normalize=False,  # would normalise videos with the numbers for images
-                    mm_processor_cache_gb=0,  # a clip is seen once a round
-                    use_tqdm_on_load=False,
-                    **rank_options(self.policy.device),
-                )
-            except ValueError as error:
-                reason = " ".join(str(error).split())
-                raise UserError(f"VLLMEngine: vLLM cannot serve {self.policy.path}: {reason}") from error
-
-
-@contextmanager
-def _recorded(llm: Any, views: list[PromptView]) -> Iterator[None]:
-    """Write down the ids, positions and grids of every prompt that vLLM asks its model to place."""
-
-    def listen(model: Any) -> None:
-        compute = model.get_mrope_input_positions
-
-        def record(ids: Sequence[int], features: Sequence[Any]) -> tuple[torch.Tensor, int]:
-            positions, delta = compute(ids, features)
-            grids = [feature.data["video_grid_thw"].data.tolist() for feature in features]
-            views.append(
-                PromptView(np.asarray(ids), positions.cpu().numpy(), len(ids) + int(delta), np.array(grids))
-            )
-            return positions, delta
-
-        model.get_mrope_input_positions = record
-
-    def leave(model: Any) -> None:
-        del model.get_mrope_input_positions
-
-    llm.apply_model(listen)
-    try:
-        yield
-    finally:
-        llm.apply_model(leave)
+    def _options(self) -> dict[str, Any]:
+        """Arguments of ``vllm.LLM`` that the configuration decides."""
+        return {
+            "dtype": self.dtype or self.policy.dtype_name,
+            "max_model_len": self.max_model_len,
+            "max_num_batched_tokens": max(self.max_model_len, self.max_num_seqs),
+            "max_num_seqs": self.max_num_seqs,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "kv_cache_memory_bytes": None if self.kv_cache_gb is None else round(self.kv_cache_gb * 1e9),
+            "enforce_eager": self.enforce_eager,
+            "enable_sleep_mode": self.sleep_level > 0,
+            "limit_mm_per_prompt": {"video": videos_per_clip(self.encoder), "image": 0},
+        }

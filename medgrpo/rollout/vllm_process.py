@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["kept_process", "rank_options"]
+__all__ = ["can_sleep", "kept_process", "rank_options"]
 
 ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """The engine shares this process, so that weights reach it without a copy; nothing is reported to anyone."""
@@ -48,3 +48,13 @@ def kept_process() -> Iterator[None]:
         for name in names:
             os.environ.pop(name, None)
         os.environ.update(before)
+
+
+def can_sleep() -> bool:
+    """Whether vLLM can give memory back on this platform and take it again."""
+    with kept_process():
+        from vllm.platforms import current_platform
+
+        if not current_platform.is_sleep_mode_available():
+            return False
+        return not current_platform.is_cuda_alike() or current_platform.is_cumem_allocator_available()

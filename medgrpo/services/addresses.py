@@ -1,4 +1,4 @@
-"""Which servers text may be sent to: this machine, and others only where that is allowed by name."""
+"""Which servers data may be sent to: this machine, and others only where that is allowed by name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_local(base_url: str, allow_remote: bool) -> bool:
         local = host == "localhost"
     if not local and not allow_remote:
         raise UserError(
-            f"{host} is another machine, and the judged text would leave this one; "
+            f"{host} is another machine, and what is sent would leave this one; "
             "if it may, say so with allow_remote: true"
         )
     return local

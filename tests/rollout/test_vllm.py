@@ -5,9 +5,10 @@ One engine a family serves all tests of this file: starting one is slow.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,15 +24,22 @@ from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.modules.tiny import Family, tiny_sampling
 from medgrpo.rollout import VLLMEngine
-from medgrpo.rollout.handover import PromptView, differences, hand_over, videos_per_clip
+from medgrpo.rollout.failures import EngineError
 from medgrpo.rollout.hf import HFEngine
-from medgrpo.types import Clip, Completion, Sample
-from tests.data.encoding import encode
+from medgrpo.types import Completion
 from tests.modules.grpo_scene import make_run, make_scene
+from tests.rollout.engines import (
+    TOLERANCE,
+    film_prompt,
+    largest_difference,
+    leave_process_group,
+    make_film,
+    shift_weights,
+    write_generation_config,
+)
 from tests.tiny_models import FAMILIES, frame_list_sample, tiny_directory, tiny_policy
 
 RATES = (0.2, 0.5, 1.0, 3.0)
-TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +55,10 @@ def uncompiled() -> Iterator[None]:
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, uncompiled: None
 ) -> Iterator[VLLMEngine]:
-    """An engine bound to a tiny policy whose videos are normalised with other numbers than its images."""
+    """An engine bound to a tiny policy whose videos are normalised with other numbers than its images.
+
+    Its checkpoint has a generation config that would change every distribution.
+    """
     family: Family = request.param
     folder = tmp_path_factory.mktemp("model") / family
     shutil.copytree(tiny_directory(family), folder)
@@ -55,6 +66,7 @@ def engine(
     processor.video_processor.image_mean = [0.4, 0.45, 0.5]
     processor.video_processor.image_std = [0.6, 0.5, 0.4]
     processor.save_pretrained(folder)
+    write_generation_config(folder)
     policy = QwenVLPolicy(str(folder), lora=LoRA(rank=4))
     policy.setup()
     engine = VLLMEngine(max_model_len=1024, max_num_seqs=8, kv_cache_gb=0.1, enforce_eager=True)
@@ -63,58 +75,20 @@ def engine(
     engine.view(engine.encoder.prompt(frame_list_sample(folder)))
     engine.bind(policy, policy.encoder(tiny_sampling(family)))
     yield engine
-    engine._llm = None
+    engine._host = None
     leave_process_group()
-
-
-def leave_process_group() -> None:
-    """Later tests find the process without the group of one that vLLM makes."""
-    from vllm.distributed import cleanup_dist_env_and_memory
-
-    cleanup_dist_env_and_memory()
-    assert not torch.distributed.is_initialized()
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoded video of 75 seconds at five frames a second."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    return encode(path, 376, ticks=[200 * k for k in range(376)], size=(64, 96))
-
-
-def film_prompt(engine: VLLMEngine, film: Path, rate: float, question: str = "Which instrument?") -> Any:
-    """A question about the first sixteen frames of the film at a rate."""
-    policy: QwenVLPolicy = engine.policy
-    encoder = policy.encoder(replace(tiny_sampling(policy.family), f_goal=rate))
-    clip = Clip(video=film, start=0.0, end=15 / rate)
-    task = "region_caption"
-    return encoder.prompt(Sample("k", "1", 1, f"{task}_gpt", task, "CoPESD", "v", question, "", None, clip))
+    return make_film(tmp_path_factory.mktemp("film"))
 
 
 def at_rate(encoder: Encoder, prompt: EncodedPrompt, fps: float) -> EncodedPrompt:
     """The same question about the same frames at another rate."""
     times = tuple(k / fps for k in range(len(prompt.clip.frames)))
     return encoder.assemble(prompt.sample, replace(prompt.clip, fps=fps, times=times))
-
-
-def trainer_logps(
-    engine: VLLMEngine, prompt: Any, answers: list[Completion], temperature: float
-) -> list[Any]:
-    """Log-probabilities of the answers' tokens under the policy, through its own batches."""
-    policy, encoder = engine.policy, engine.encoder
-    batch = encoder.collate([prompt] * len(answers), [answer.token_ids for answer in answers])
-    policy.eval()
-    with torch.no_grad():
-        logps = policy.logps(batch, temperature)
-    return [row[mask] for row, mask in zip(logps, batch.completion_mask, strict=True)]
-
-
-def largest_difference(
-    engine: VLLMEngine, prompt: Any, answers: list[Completion], temperature: float
-) -> float:
-    expected = trainer_logps(engine, prompt, answers, temperature)
-    recorded = [torch.tensor(answer.logps) for answer in answers]
-    return max(float((a - b).abs().max()) for a, b in zip(expected, recorded, strict=True))
 
 
 @pytest.mark.vllm
@@ -182,19 +156,52 @@ def test_the_rate_alone_moves_time_on_both_sides(engine: VLLMEngine, film: Path)
 
 
 @pytest.mark.vllm
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_temperature_and_ban_come_before_the_softmax_and_nothing_else_does(
+    engine: VLLMEngine, film: Path, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The two ids that the checkpoint's generation config ends answers at, and an ordinary one: the first is
+    # the end here too, and a penalty or a filter could not hide among so few.
+    eos, other_eos = json.loads((Path(engine.policy.path) / "generation_config.json").read_text())[
+        "eos_token_id"
+    ]
+    assert eos == engine.encoder.eos_token_id
+    vocabulary = engine.policy.qwen.config.text_config.vocab_size
+    vision = engine.policy.banned_ids
+    banned = sorted({*range(vocabulary)} - {eos, other_eos, 100} | {*vision})
+    assert len(vision) == 4
+    monkeypatch.setattr(QwenVLPolicy, "banned_ids", property(lambda policy: banned))
+    hf = HFEngine()
+    hf.bind(engine.policy, engine.encoder)
+    prompt = film_prompt(engine, film, 1.0)
+    for each in (engine, hf):
+        [group] = each.generate([prompt], n=16, max_new_tokens=8, temperature=temperature, seeds=[1])
+        assert {token for answer in group for token in answer.token_ids} == {eos, other_eos, 100}
+        # The second of the checkpoint's ends does not end an answer.
+        assert any(other_eos in answer.token_ids[:-1] for answer in group)
+        assert largest_difference(engine, prompt, group, temperature) < TOLERANCE
+        assert largest_difference(engine, prompt, group, temperature + 0.3) > 1e-2
+
+
+@pytest.mark.vllm
 def test_new_weights_reach_the_engine(engine: VLLMEngine, film: Path) -> None:
     prompt = film_prompt(engine, film, 1.0)
     [before] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seeds=[0])
-    with torch.no_grad():
-        for name, parameter in engine.policy.named_parameters():
-            # Adapters of the language model and the vision tower itself.
-            if parameter.requires_grad:
-                parameter += 0.05 * torch.randn(
-                    parameter.shape, generator=torch.Generator().manual_seed(len(name))
-                )
+    shift_weights(engine.policy)
     assert largest_difference(engine, prompt, before, 1.0) > 1e-2
     [after] = engine.generate([prompt], n=2, max_new_tokens=8, temperature=1.0, seeds=[0])
     assert largest_difference(engine, prompt, after, 1.0) < TOLERANCE
+
+
+@pytest.mark.vllm
+def test_what_was_computed_with_old_weights_is_forgotten(engine: VLLMEngine, film: Path) -> None:
+    # Long enough for keys and values of its beginning to be shared, 128 tokens at a time.
+    prompt = film_prompt(engine, film, 1.0, "Which instrument retracts the gallbladder? " * 12)
+    assert engine._host.llm.llm_engine.vllm_config.cache_config.enable_prefix_caching
+    for _ in range(2):
+        [group] = engine.generate([prompt], n=2, max_new_tokens=4, temperature=1.0, seeds=[0])
+        assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
+        shift_weights(engine.policy)
 
 
 @pytest.mark.vllm
@@ -212,6 +219,61 @@ def test_weights_are_handed_over_only_when_they_have_changed(
         next(p for p in engine.policy.parameters() if p.requires_grad).add_(1e-3)
     engine.generate([prompt], n=1, max_new_tokens=1, temperature=1.0, seeds=[0])
     assert loads == [1]
+
+
+@pytest.mark.vllm
+def test_a_hand_over_that_is_lost_ends_the_run(
+    engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [film_prompt(engine, film, 3.0, "Which instrument? " * 20), film_prompt(engine, film, 1.0)]
+    options: dict[str, Any] = {"n": 2, "max_new_tokens": 4, "temperature": 1.0, "seeds": [0, 0]}
+    engine.generate(prompts, **options)
+    with monkeypatch.context() as lost:
+        lost.setattr(engine._host.llm, "collective_rpc", lambda *arguments, **others: None)
+        shift_weights(engine.policy)
+        with pytest.raises(UserError, match=r"row 1 \(1\) differ .* more than sync_tolerance=0\.0001"):
+            engine.generate(prompts, **options)
+    engine._weights = None
+    engine.generate(prompts, **options)
+    # Looked at once a hand-over, by its first answers.
+    monkeypatch.setattr("medgrpo.rollout.vllm.check_sync", None)
+    engine.generate(prompts, **options)
+
+
+def recorded(call: Callable[..., Any], name: str, calls: list[tuple[str, Any]]) -> Callable[..., Any]:
+    """A call that notes its name and its argument."""
+
+    def told(*arguments: Any, **options: Any) -> Any:
+        calls.append((name, options["tags"] if "tags" in options else arguments[0]))
+        return call(*arguments, **options)
+
+    return told
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("level", [1, 2])
+def test_the_engine_sleeps_between_rounds_and_wakes_with_the_weights_of_the_moment(
+    engine: VLLMEngine, film: Path, level: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where vLLM has no memory to give back it keeps all the rest: it pauses, and wakes part by part.
+    llm, calls = engine._host.llm, []
+    for name in ("sleep", "wake_up", "collective_rpc"):
+        monkeypatch.setattr(llm, name, recorded(getattr(llm, name), name, calls))
+    monkeypatch.setattr(engine, "sleep_level", level)
+    prompt = film_prompt(engine, film, 1.0)
+    options: dict[str, Any] = {"n": 2, "max_new_tokens": 4, "temperature": 1.0, "seeds": [0]}
+    engine.generate([prompt], **options)
+    assert llm.llm_engine.is_sleeping()
+    shift_weights(engine.policy)
+    calls.clear()
+    [group] = engine.generate([prompt], **options)
+    assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
+    woken = [("wake_up", ["weights"]), ("collective_rpc", "reload_weights"), ("wake_up", ["kv_cache"])]
+    assert calls == [*woken, ("sleep", level)]
+    calls.clear()
+    # The same weights: level 1 has kept them.
+    engine.generate([prompt], **options)
+    assert calls == [*(woken if level == 2 else woken[::2]), ("sleep", level)]
 
 
 @pytest.mark.vllm
@@ -262,6 +324,22 @@ def test_seeds_counts_limits_and_ends(engine: VLLMEngine, film: Path) -> None:
             assert answer.text == engine.encoder.decode(answer.token_ids)
     assert len({answer.token_ids for answer in first[2]}) == 4
     assert engine.generate([], n=4, max_new_tokens=3, temperature=1.0, seeds=[]) == []
+
+
+@pytest.mark.vllm
+def test_prompts_that_nobody_waits_for_are_given_up(engine: VLLMEngine, film: Path) -> None:
+    prompt = film_prompt(engine, film, 1.0)
+    requests = [engine._request(prompt, n=2, limit=limit, temperature=1.0) for limit in (1, 99, 99)]
+    stream = engine._host.answers(requests, seed=0)
+    place, answers = next(stream)
+    assert (place, len(answers)) == (0, 2)
+    core = engine._host.llm.llm_engine
+    assert core.has_unfinished_requests()
+    stream.close()
+    assert not core.has_unfinished_requests()
+    core.step()
+    [group] = engine.generate([prompt], n=2, max_new_tokens=4, temperature=1.0, seeds=[0])
+    assert largest_difference(engine, prompt, group, 1.0) < TOLERANCE
 
 
 @pytest.mark.vllm
@@ -317,6 +395,34 @@ def test_starting_the_engine_leaves_the_process_alone(engine: VLLMEngine, film: 
 
 
 @pytest.mark.vllm
+def test_sleep_is_refused_where_vllm_cannot(engine: VLLMEngine) -> None:
+    assert not torch.cuda.is_available()
+    with pytest.raises(UserError, match=r"VLLMEngine: vLLM cannot sleep on this platform; set sleep_level"):
+        VLLMEngine(sleep_level=1).bind(engine.policy, engine.encoder)
+
+
+@pytest.mark.vllm
+def test_an_engine_that_dies_ends_the_run_in_one_line(
+    engine: VLLMEngine, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last of the tests that share an engine: nothing is left of it.
+    prompt = film_prompt(engine, film, 1.0)
+    core, done = engine._host.llm.llm_engine, []
+    step = core.step
+
+    def die() -> Any:
+        done.append(1)
+        if len(done) > 2:
+            raise RuntimeError("CUDA error:\n  unspecified launch failure")
+        return step()
+
+    monkeypatch.setattr(core, "step", die)
+    with pytest.raises(EngineError, match=r"^VLLMEngine failed: RuntimeError: CUDA error: unspecified"):
+        engine.generate([prompt], n=2, max_new_tokens=9, temperature=1.0, seeds=[0])
+    assert engine._host is None
+
+
+@pytest.mark.vllm
 def test_a_model_that_vllm_cannot_serve_is_a_users_mistake(film: Path) -> None:
     policy, encoder = tiny_policy("qwen2_5_vl")
     engine = VLLMEngine(max_model_len=10**6, enforce_eager=True)
@@ -343,7 +449,7 @@ def test_rounds_of_grpo_are_played_with_the_weights_of_the_moment(tmp_path: Path
     trainer.fit(module, data)
     assert len(differences) == 2
     assert max(differences) < TOLERANCE
-    engine._llm = None
+    engine._host = None
     leave_process_group()
 
 
@@ -351,53 +457,3 @@ def test_a_missing_vllm_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("medgrpo.rollout.vllm.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"medgrpo\[vllm\]"):
         VLLMEngine().bind(SimpleNamespace(), SimpleNamespace())
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_pixels_are_handed_over_and_not_copied(family: Family, tmp_path: Path) -> None:
-    _, encoder = tiny_policy(family)
-    prompt = encoder.prompt(frame_list_sample(tmp_path))
-    handed = hand_over(encoder, prompt)
-    [(frames, times)] = handed["multi_modal_data"]["video"]
-    assert frames is prompt.clip.frames
-    assert (times["fps"], len(times["frames_indices"])) == ((1.0 if family == "qwen2_5_vl" else 1000.0), 8)
-    assert frames.dtype == torch.uint8
-    assert handed["prompt_token_ids"].count(encoder.processor.video_token_id) == 1
-    assert videos_per_clip(encoder) == 1
-
-
-def test_a_clip_with_written_timestamps_is_a_video_a_grid(tmp_path: Path) -> None:
-    policy, _ = tiny_policy("qwen2_5_vl")
-    encoder = policy.encoder(replace(tiny_sampling(), timestamps="text"))
-    prompt = encoder.prompt(frame_list_sample(tmp_path))
-    handed = hand_over(encoder, prompt)
-    videos = handed["multi_modal_data"]["video"]
-    assert len(videos) == handed["prompt_token_ids"].count(encoder.processor.video_token_id) == 4
-    assert videos_per_clip(encoder) == 8
-    storage = prompt.clip.frames.untyped_storage().data_ptr()
-    assert all(frames.untyped_storage().data_ptr() == storage for frames, _ in videos)
-    assert torch.equal(torch.cat([frames for frames, _ in videos]), prompt.clip.frames)
-
-
-def test_every_difference_is_named(tmp_path: Path) -> None:
-    _, encoder = tiny_policy("qwen2_5_vl")
-    prompt = encoder.prompt(frame_list_sample(tmp_path))
-    same = PromptView(prompt.ids, prompt.positions, prompt.next_position, np.array([prompt.clip.grid]))
-    assert differences(encoder, prompt, same) == []
-    ids = prompt.ids.copy()
-    ids[4] += 1
-    assert differences(encoder, prompt, replace(same, ids=ids)) == [
-        f"prompt token ids (from token 4: {ids[4] - 1} here, {ids[4]} there)"
-    ]
-    assert differences(encoder, prompt, replace(same, ids=ids[1:])) == [
-        f"prompt token ids ({len(ids)} tokens here, {len(ids) - 1} there)"
-    ]
-    late = prompt.positions.copy()
-    late[0, 9] += 3
-    assert (
-        "M-RoPE positions (from token 9: " in differences(encoder, prompt, replace(same, positions=late))[0]
-    )
-    assert differences(encoder, prompt, replace(same, next_position=1, grids=np.array([[1, 2, 2]]))) == [
-        f"position of the first answer token ({prompt.next_position} here, 1 there)",
-        f"video grid ({[list(prompt.clip.grid)]} here, [[1, 2, 2]] there)",
-    ]
