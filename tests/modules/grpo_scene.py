@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger
 from medgrpo.data.grpo import GRPOData
 from medgrpo.data.records import read_rows
 from medgrpo.data.synthetic.writer import write_world
+from medgrpo.modules.gradient_shares import GradientShares
 from medgrpo.modules.grpo import GRPOModule
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.tiny import (
@@ -150,6 +151,9 @@ if __name__ == "__main__":
         module={"reward": make_reward(broken_on_rank_1)},
         # Rank 0 could do with one micro-batch a step, rank 1 needs two.
         data={"tokens_per_batch": DDP_TOKENS},
+        callbacks=[GradientShares(every=2)],  # of the first round alone
     )
     run.fit(grpo, rounds_of_data)
     torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")
+    shares = {name: float(v) for name, v in run.callback_metrics.items() if "/grad_share/" in name}
+    torch.save(shares, folder / "ddp" / f"shares-{run.global_rank}.pt")

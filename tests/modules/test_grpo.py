@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, GradientAccumulationScheduler
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from medgrpo.errors import UserError
 from medgrpo.modules.objectives import Objective, policy_loss
@@ -338,6 +339,15 @@ def test_wrong_values_are_told(
         scenes.make_run(scene, tmp_path, **{part: options})  # type: ignore[arg-type]
 
 
+def test_micro_batches_by_tokens_need_a_trainer_that_lets_them(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medgrpo.data.grpo.DeepSpeedStrategy", SingleDeviceStrategy)
+    trainer, module, data = scenes.make_run(scene, tmp_path, data={"tokens_per_batch": 100})
+    with pytest.raises(UserError, match=r"data\.tokens_per_batch changes .* DeepSpeed"):
+        trainer.fit(module, data)
+
+
 def test_trainer_and_records_must_fit(scene: Path, tmp_path: Path) -> None:
     trainer, module, data = scenes.make_run(scene, tmp_path)
     trainer.reload_dataloaders_every_n_epochs = 0  # type: ignore[attr-defined]
@@ -369,6 +379,10 @@ def test_two_processes_train_one_policy(scene: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     out = scene / "ddp"
     assert _same_weights(*(torch.load(out / f"weights-{rank}.pt") for rank in (0, 1)))
+    shares, others = (torch.load(out / f"shares-{rank}.pt") for rank in (0, 1))
+    assert shares == others
+    assert len(shares) > 1
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     rows = read_rollouts(out, "t").to_pylist()
     for step in (0, 1):
         slots = {
