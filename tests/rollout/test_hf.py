@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,20 @@ def test_samples_follow_the_distribution(tmp_path: Path) -> None:
     # Five standard errors of a binomial share.
     error = 5 * (expected[top] * (1 - expected[top]) / 4096).sqrt()
     assert abs(counts[top] / 4096 - expected[top]) < error
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_gradient_can_be_taken_after_answers_were_sampled(family: Family, tmp_path: Path) -> None:
+    policy, encoder = tiny_policy(family)
+    engine = HFEngine()
+    engine.bind(policy, encoder)
+    prompts = [encoder.prompt(frame_list_sample(tmp_path, row=row)) for row in range(2)]
+    for context in (nullcontext(), torch.autocast("cpu", torch.bfloat16)):
+        with context:
+            groups = engine.generate(prompts, n=2, max_new_tokens=3, temperature=1.0, seeds=[0, 1])
+        with context:
+            answers = [[answer.token_ids for answer in group] for group in groups]
+            loss = policy.logps(encoder.collate_groups(prompts, answers)).sum()
+        policy.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None and not p.is_inference() for p in policy.parameters())
