@@ -1,4 +1,4 @@
-"""An alarm for a policy that falls apart: entropy, parse rate or a reward drops through its floor."""
+"""An alarm for a run that falls apart: entropy, parse rate, a reward or the judge drops through its floor."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class CollapseAlarm(Callback):
     Args:
         min_entropy: Lowest mean entropy, nats a token; None looks at none. So for the others.
         min_parse_rate: Lowest share of readable answers.
+        min_canary_auc: Lowest chance that a judge ranks a reference above a worthless answer, where a reward
+            sends canaries.
         max_reward_drop: How far a pair's mean reward may fall below its first round.
         patience: Rounds in a row, of those in which a pair occurs, before the alarm.
         stop: End the run after the round, with a checkpoint to continue from.
@@ -33,6 +35,7 @@ class CollapseAlarm(Callback):
         self,
         min_entropy: float | None = 0.05,
         min_parse_rate: float | None = 0.5,
+        min_canary_auc: float | None = 0.8,
         max_reward_drop: float | None = 0.2,
         patience: int = 3,
         stop: bool = False,
@@ -42,6 +45,7 @@ class CollapseAlarm(Callback):
             raise ValueError(f"collapse alarm: patience must be at least 1, got {patience}")
         self.min_entropy = min_entropy
         self.min_parse_rate = min_parse_rate
+        self.min_canary_auc = min_canary_auc
         self.max_reward_drop = max_reward_drop
         self.patience = patience
         self.stop = stop
@@ -80,7 +84,11 @@ class CollapseAlarm(Callback):
             numbers: Metrics of one round by name, as ``train/<dataset>/<task>/<metric>``; a metric that is
                 absent or NaN was not measured in this round and changes nothing.
         """
-        floors = {"entropy": self.min_entropy, "parse_rate": self.min_parse_rate}
+        floors = {
+            "entropy": self.min_entropy,
+            "parse_rate": self.min_parse_rate,
+            "canary_auc": self.min_canary_auc,
+        }
         alarms = []
         for name, value in sorted(numbers.items()):
             metric = name.rsplit("/", 1)[-1]

@@ -38,6 +38,7 @@ from medgrpo.modules.rounds import (
     answer_logps,
     estimate,
     flat_groups,
+    gathered_means,
     make_rollouts,
     observe_round,
     refilled,
@@ -242,7 +243,7 @@ class GRPOModule(AnsweringModule):
             differences = torch.cat([a.logps for g in old for a in g]).sub(torch.cat(engine)).abs()
         self.round_numbers = summarise_round(
             rollouts, entropies=entropies, seconds=clock.seconds, logp_differences=differences
-        )
+        ) | gathered_means(self.reward.diagnostics(), "train/reward/")
         return [
             AnswerGroup(
                 prompt=prompt,

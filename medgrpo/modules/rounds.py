@@ -31,6 +31,7 @@ __all__ = [
     "answer_logps",
     "estimate",
     "flat_groups",
+    "gathered_means",
     "make_rollouts",
     "observe_round",
     "refilled",
@@ -318,6 +319,15 @@ def summarise_round(
         numbers["train/logp_diff"] = sum(p[0] for p in known) / max(sum(p[1] for p in known), 1)
         numbers["train/logp_diff_max"] = max(p[2] for p in known)
     return numbers
+
+
+def gathered_means(numbers: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Means over the ranks that have a number, the same on all; a rank may have none."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for part in gather_objects(dict(numbers)):
+        for name, value in part.items():
+            values[prefix + name].append(value)
+    return {name: math.fsum(found) / len(found) for name, found in sorted(values.items())}
 
 
 def _moments(values: torch.Tensor) -> tuple[float, int, float]:

@@ -6,6 +6,7 @@ from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
 from medgrpo.rewards.composite import CompositeReward, leave_out
 from medgrpo.rewards.judge import JudgeReward
 from medgrpo.rewards.judges import (
+    Canaries,
     ChatJudge,
     Judge,
     JudgeRequest,
@@ -31,6 +32,7 @@ from medgrpo.rewards.task_metric import TaskMetricReward
 
 __all__ = [
     "AdaptiveLogisticNormalizer",
+    "Canaries",
     "ChatJudge",
     "ClosenessReward",
     "CompositeReward",

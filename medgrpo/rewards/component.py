@@ -95,6 +95,10 @@ class RewardComponent(ABC):
         """
         del scores
 
+    def diagnostics(self) -> dict[str, float]:
+        """What the component noticed about itself since the last call, for the logs of a round."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """What later scores depend on; empty for most components."""
         return {}

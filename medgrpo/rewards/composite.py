@@ -128,6 +128,14 @@ class CompositeReward:
                 [(pair, score.raw) for pair, own, score in seen if own == name and math.isfinite(score.raw)]
             )
 
+    def diagnostics(self) -> dict[str, float]:
+        """What the components noticed about themselves since the last call, as ``<component>/<name>``."""
+        return {
+            f"{name}/{key}": value
+            for name, component in self.components.items()
+            for key, value in component.diagnostics().items()
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """What later rewards depend on: the states of the normalizer and the components that have one."""
         states = {name: component.state_dict() for name, component in self.components.items()}

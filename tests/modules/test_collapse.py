@@ -42,6 +42,9 @@ def test_looks_only_at_what_it_is_given() -> None:
     assert silent.judge({PARSED: 0.0, REWARD: -9.0, "train/entropy": 0.0}) == []
     alarm = CollapseAlarm(min_entropy=0.1, patience=1)
     assert alarm.judge({"train/entropy": 0.05}) == ["train/entropy is 0.05, below 0.1"]
+    judged = CollapseAlarm(min_canary_auc=0.8, patience=1)
+    name = "train/reward/judge/canary_auc"
+    assert judged.judge({name: 0.5}) == [f"{name} is 0.5, below 0.8"]
     with pytest.raises(ValueError, match="patience"):
         CollapseAlarm(patience=0)
 

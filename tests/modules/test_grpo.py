@@ -20,6 +20,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from medgrpo.errors import UserError
 from medgrpo.modules.objectives import Objective, policy_loss
 from medgrpo.modules.overlong import SoftOverlong
+from medgrpo.rewards import Canaries, CompositeReward, IdentityNormalizer, JudgeReward
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import read_rollouts
 from tests.modules import grpo_scene as scenes
@@ -264,6 +265,19 @@ def test_an_entropy_bonus_raises_the_entropy(scene: Path, tmp_path: Path) -> Non
         highest = math.log(policy.qwen.config.text_config.vocab_size - len(policy.banned_ids))
         below.append(highest - float(trainer.callback_metrics["train/entropy"]))
     assert 0 < below[1] < below[0] / 2
+
+
+def test_a_judges_canaries_are_logged(scene: Path, tmp_path: Path) -> None:
+    captions = dict.fromkeys(("video_summary", "region_caption"), 1.0)
+    others = dict.fromkeys(("tal", "stg"), 1.0)
+    components = {
+        "judge": JudgeReward(captions, canaries=Canaries()),
+        "vowels": scenes.VowelReward(others),
+    }
+    reward = CompositeReward(components, IdentityNormalizer())
+    trainer, module, data = scenes.make_run(scene, tmp_path, rounds=1, module={"reward": reward})
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["train/reward/judge/canary_auc"] == 1.0
 
 
 def test_long_answers_are_penalised(scene: Path, tmp_path: Path) -> None:
