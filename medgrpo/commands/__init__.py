@@ -24,6 +24,7 @@ COMMANDS = {
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",
     "judge": "medgrpo.commands.judge",
+    "trust": "medgrpo.commands.trust",
     "submit": "medgrpo.commands.submit",
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",

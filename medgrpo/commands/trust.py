@@ -1,0 +1,151 @@
+"""How far a judge can be trusted: its biases, its quarrels with similarity, agreement with clinicians."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medgrpo.errors import UserError
+
+if TYPE_CHECKING:
+    from medgrpo.evaluation.judge_bias import JudgedAnswer
+    from medgrpo.evaluation.raters import Agreement
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--rollouts", type=Path, required=True, help="folder that holds rollouts/")
+    parser.add_argument("--run", help="only the rollouts of this run; default: all runs")
+    parser.add_argument(
+        "--verdicts",
+        type=Path,
+        help="clinicians' verdicts (.csv, .jsonl, .parquet): run, step, group_id, sample_index, reviewer, "
+        "and a column with scores from 1 to 5 for each dimension of the rubric",
+    )
+    parser.add_argument("--show", type=int, default=5, help="quarrels to print; default: 5")
+    parser.add_argument("--seed", type=int, default=0, help="of resampled videos; default: 0")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON and nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, measure, print."""
+    from medgrpo.evaluation.judge_bias import disagreements, judged_answers, length_bias, writers
+    from medgrpo.rollout.store import read_rollouts
+
+    answers = judged_answers(read_rollouts(args.rollouts, args.run).to_pylist())
+    if not answers:
+        where = f" in run {args.run}" if args.run else ""
+        raise UserError(f"{args.rollouts}: no judged answers{where}")
+    bias, by_writer, quarrels = length_bias(answers), writers(answers), disagreements(answers)
+    agreement = {} if args.verdicts is None else _agreement(args, answers)
+    if args.json:
+        content = {
+            "answers": len(answers),
+            "length": {"/".join(pair): asdict(one) for pair, one in bias.items()},
+            "writers": {task: [asdict(one) for one in parts] for task, parts in by_writer.items()},
+            "quarrels": [{"gap": gap, "key": list(answer.key)} for gap, answer in quarrels],
+            "agreement": {name: [asdict(one) for one in found] for name, found in agreement.items()},
+        }
+        print(json.dumps(_plain(content)))
+        return 0
+    print(_page(args, answers, bias, by_writer, quarrels, agreement))
+    return 0
+
+
+def _agreement(args: argparse.Namespace, answers: Sequence[JudgedAnswer]) -> dict[str, list[Agreement]]:
+    """Of the judge and all reviewers, for each dimension and the mean."""
+    import numpy as np
+
+    from medgrpo.evaluation.raters import agreement_of
+    from medgrpo.evaluation.verdicts import read_verdicts
+
+    dimensions = list(dict.fromkeys(name for answer in answers for name in answer.scores))
+    verdicts = read_verdicts(args.verdicts, dimensions)
+    place = {answer.key: index for index, answer in enumerate(answers)}
+    known = [verdict for verdict in verdicts if verdict.key in place]
+    if not known:
+        raise UserError(f"{args.verdicts}: no verdict is about a judged answer in {args.rollouts}")
+    videos = [answer.video for answer in answers]
+    found = {}
+    for name in [*dimensions, "mean"]:
+        ratings: dict[str, Any] = {
+            "judge": np.array([a.judge if name == "mean" else a.scores.get(name, math.nan) for a in answers])
+        }
+        for verdict in known:
+            column = ratings.setdefault(verdict.reviewer, np.full(len(answers), math.nan))
+            column[place[verdict.key]] = (
+                verdict.mean if name == "mean" else verdict.scores.get(name, math.nan)
+            )
+        found[name] = agreement_of(ratings, videos, seed=args.seed)
+    return found
+
+
+def _page(
+    args: argparse.Namespace,
+    answers: Sequence[JudgedAnswer],
+    bias: Mapping[tuple[str, str], Any],
+    by_writer: Mapping[str, Any],
+    quarrels: Sequence[tuple[float, JudgedAnswer]],
+    agreement: Mapping[str, list[Agreement]],
+) -> str:
+    from medgrpo.evaluation.raters import LEAST
+    from medgrpo.evaluation.tables import grid
+
+    length = [
+        ["/".join(pair), str(one.answers), _number(one.correlation), _number(one.partial)]
+        for pair, one in bias.items()
+    ]
+    written = [
+        [task, one.writer or "unknown", str(one.answers), _number(one.judge), _number(one.similarity)]
+        for task, parts in by_writer.items()
+        for one in parts
+    ]
+    shown = [
+        [
+            f"{gap:+.2f}",
+            *(str(part) for part in answer.key),
+            _number(answer.judge),
+            _number(answer.similarity),
+        ]
+        for gap, answer in quarrels[: args.show]
+    ]
+    head = ["gap", "run", "step", "group", "answer", "judge", "similarity"]
+    parts = [
+        "Length: does a longer answer score higher (Spearman), also at equal similarity (partial)?",
+        grid(["dataset/task", "answers", "spearman", "partial"], length),
+        "Writers: scores by the model that wrote the reference",
+        grid(["task", "writer", "answers", "judge", "similarity"], written),
+        f"Quarrels: {len(quarrels)} of {len(answers)} answers are ranked far apart by judge and similarity",
+        grid(head, shown) if shown else "none",
+    ]
+    if agreement:
+        rows = [
+            [name, one.name, str(one.items), _number(one.value), f"{_number(one.low)} to {_number(one.high)}"]
+            for name, found in agreement.items()
+            for one in found
+        ]
+        parts += [
+            f"Agreement with clinicians; no number below {LEAST} shared answers",
+            grid(["dimension", "measure", "items", "value", "95%"], rows),
+        ]
+    return "\n\n".join(parts)
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _plain(value: Any) -> Any:
+    """With null for NaN, which is no JSON."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
