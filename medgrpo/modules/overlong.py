@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from medgrpo.rewards.penalties import PENALTY
 from medgrpo.types import Completion, ComponentScore, Reward
 
 __all__ = ["SoftOverlong", "penalise_overlong", "soft_overlong_penalty"]
@@ -60,7 +61,11 @@ def penalise_overlong(
     def penalised(reward: Reward, completion: Completion, limit: int) -> Reward:
         penalty = soft_overlong_penalty(len(completion.token_ids), limit, overlong.margin)
         score = ComponentScore(
-            raw=penalty, normalised=penalty, weight=overlong.weight, metric="soft_overlong@1"
+            raw=penalty,
+            normalised=penalty,
+            weight=overlong.weight,
+            metric="soft_overlong@1",
+            normalizer=PENALTY,
         )
         components = {**reward.components, COMPONENT: score}
         return replace(reward, value=reward.value + overlong.weight * penalty, components=components)

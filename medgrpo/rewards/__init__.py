@@ -25,6 +25,7 @@ from medgrpo.rewards.normalizers import (
     RankNormalizer,
     RobustAffineNormalizer,
 )
+from medgrpo.rewards.penalties import LengthPenalty, Penalty, RepetitionPenalty
 from medgrpo.rewards.shaping import ClosenessReward, TighteningReward
 from medgrpo.rewards.similarity import SimilarityReward
 from medgrpo.rewards.statistics import MetricStatistics, Provenance, Statistics, summarise
@@ -40,16 +41,19 @@ __all__ = [
     "Judge",
     "JudgeRequest",
     "JudgeReward",
+    "LengthPenalty",
     "LexiconJudge",
     "LogisticNormalizer",
     "MetricSpec",
     "MetricStatistics",
     "NormalisedValue",
     "Normalizer",
+    "Penalty",
     "Provenance",
     "RangeNormalizer",
     "RankNormalizer",
     "RawScore",
+    "RepetitionPenalty",
     "RewardComponent",
     "RobustAffineNormalizer",
     "Rubric",

@@ -10,6 +10,7 @@ from typing import Any
 from medgrpo.errors import UserError
 from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent
 from medgrpo.rewards.normalizers import LogisticNormalizer, Normalizer
+from medgrpo.rewards.penalties import PENALTY, Penalty
 from medgrpo.rewards.scoring import checked_scores
 from medgrpo.rewards.statistics import Statistics
 from medgrpo.tasks import Parsed, get_task
@@ -27,6 +28,7 @@ class CompositeReward:
     Args:
         components: By the name under which rollouts and logs show them.
         normalizer: Brings components to a common scale; the paper's logistic by default.
+        penalties: What an answer loses for how it is written, by the name under which it is shown.
         statistics: File that the ``baseline`` command wrote, read at :meth:`setup` or at the first score;
             None for a normalizer that needs none.
     """
@@ -36,12 +38,16 @@ class CompositeReward:
         components: dict[str, RewardComponent],
         normalizer: Normalizer | None = None,
         statistics: str | Statistics | None = None,
+        penalties: dict[str, Penalty] | None = None,
     ) -> None:
         if not components:
             raise UserError("CompositeReward needs at least one component")
         self.components = dict(components)
         self.normalizer = normalizer or LogisticNormalizer()
         self.statistics = statistics
+        self.penalties = dict(penalties or {})
+        if shared := self.components.keys() & self.penalties.keys():
+            raise UserError(f"{', '.join(sorted(shared))} names a reward component and a penalty")
         self._ready = False
 
     def setup(self) -> None:
@@ -85,8 +91,8 @@ class CompositeReward:
         self.setup()
         parsed, raw = self._raw(samples, texts)
         return [
-            self.mix(sample.pair, scores, found)
-            for sample, found, scores in zip(samples, parsed, raw, strict=True)
+            self._penalised(self.mix(sample.pair, scores, found), sample, text)
+            for sample, text, found, scores in zip(samples, texts, parsed, raw, strict=True)
         ]
 
     def mix(self, pair: PairKey, raw: Mapping[str, RawScore], parsed: Parsed) -> Reward:
@@ -196,6 +202,13 @@ class CompositeReward:
                 raw[i][name] = score
         return parsed, raw
 
+    def _penalised(self, reward: Reward, sample: Sample, text: str) -> Reward:
+        if not self.penalties:
+            return reward
+        lost = {name: penalty.score(sample, text) for name, penalty in self.penalties.items()}
+        scores = {**reward.components, **lost}
+        return dataclasses.replace(reward, value=_mix(scores), components=scores)
+
     def _component(self, pair: PairKey, spec: MetricSpec, raw: RawScore, weight: float) -> ComponentScore:
         accuracy = self.normalizer.normalise(raw.value, pair, spec.name)
         value = accuracy.value
@@ -222,19 +235,24 @@ class CompositeReward:
 
 
 def leave_out(reward: Reward, names: Collection[str]) -> Reward:
-    """The same reward without some components, weights shared anew among the rest.
+    """The same reward without some components, weights shared anew among the rest; penalties stay.
 
     For a group in which a judge failed: all of its answers are mixed again from the similarity alone.
     The value is NaN if nothing is left. Components that are left out keep their numbers with weight 0.
     """
-    rest = math.fsum(c.weight for name, c in reward.components.items() if name not in names)
-    scores = {
+    mixed = {name: c for name, c in reward.components.items() if c.normalizer != PENALTY}
+    rest = math.fsum(c.weight for name, c in mixed.items() if name not in names)
+    again = {
         name: dataclasses.replace(c, weight=0.0 if name in names or rest == 0 else c.weight / rest)
-        for name, c in reward.components.items()
+        for name, c in mixed.items()
     }
+    scores = {**reward.components, **again}
     return dataclasses.replace(reward, value=_mix(scores), components=scores)
 
 
 def _mix(scores: Mapping[str, ComponentScore]) -> float:
+    """The weighted mean less the penalties; NaN if no component has a weight."""
     used = [c for c in scores.values() if c.weight > 0]
-    return math.fsum(c.weight * c.normalised for c in used) if used else math.nan
+    if all(c.normalizer == PENALTY for c in used):
+        return math.nan
+    return math.fsum(c.weight * c.normalised for c in used)
