@@ -11,7 +11,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["DecodingState", "prefill"]
+__all__ = ["FIRST_TOKENS", "DecodingState", "prefill"]
+
+FIRST_TOKENS = 128
+"""Of each answer, for which there is space at the start."""
 
 
 class DecodingState:
@@ -45,15 +48,25 @@ class DecodingState:
         self._prompts = list(prompts)
         self._padding = None if padding is None else padding[:, None, None]
         self._next_position = next_position.repeat_interleave(n)
-        self._answers = [(self._room(keys, limit), self._room(values, limit)) for keys, values in prompts]
+        # The last token of an answer is never forwarded.
+        self._longest = limit - 1
         self._length = 0
+        self._answers = [(self._room(keys), self._room(values)) for keys, values in prompts]
         self._places = torch.arange(len(self.hidden), device=hidden.device)  # of the rows among the M * n
 
-    def _room(self, prompts: torch.Tensor, limit: int) -> torch.Tensor:
-        """Space for the tokens of the answers, ``[M, key-value heads, n, limit - 1, d]``."""
+    def _room(self, prompts: torch.Tensor) -> torch.Tensor:
+        """Space for the first tokens of the answers, ``[M, key-value heads, n, tokens, d]``."""
         count, heads, _, width = prompts.shape
-        # The last token of an answer is never forwarded.
-        return prompts.new_empty(count, heads, self._n, max(limit - 1, 0), width)
+        return prompts.new_empty(count, heads, self._n, min(FIRST_TOKENS, self._longest), width)
+
+    def _more_room(self) -> None:
+        """Double the space for tokens: most answers end long before their limit."""
+        grown = min(2 * self._length, self._longest) - self._length
+
+        def more(held: torch.Tensor) -> torch.Tensor:
+            return torch.cat([held, held.new_empty(*held.shape[:3], grown, held.shape[4])], dim=3)
+
+        self._answers = [(more(keys), more(values)) for keys, values in self._answers]
 
     def select(self, index: torch.Tensor) -> None:
         """Keep only the given rows, in order, and the prompts that they are answers to."""
@@ -68,6 +81,8 @@ class DecodingState:
 
     def advance(self, policy: Any, tokens: torch.Tensor) -> None:
         """Append one token a row, ``[R]``."""
+        if self._length == self._answers[0][0].shape[3]:
+            self._more_room()
         out = policy.qwen.model.language_model(
             inputs_embeds=policy.qwen.get_input_embeddings()(tokens[:, None]),
             position_ids=self._next_position.expand(3, -1)[:, :, None],

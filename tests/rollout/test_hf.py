@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from medgrpo.modules.tiny import Family
+from medgrpo.rollout import decoding
 from medgrpo.rollout.hf import HFEngine
 from tests.tiny_models import FAMILIES, frame_list_sample, full_logits, tiny_policy
 
@@ -64,6 +65,7 @@ def test_an_answer_does_not_depend_on_what_is_decoded_beside_it(
     logits, often = policy.next_token_logits, torch.zeros(policy.qwen.config.text_config.vocab_size)
     often[encoder.eos_token_id] = 4.0
     monkeypatch.setattr(policy, "next_token_logits", lambda *given: logits(*given) + often)
+    monkeypatch.setattr(decoding, "FIRST_TOKENS", 3)  # so that the space for answers has to grow
     engine = HFEngine()
     engine.bind(policy, encoder)
     prompts = [
