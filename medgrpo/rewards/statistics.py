@@ -192,6 +192,25 @@ class Statistics:
             )
         return entry
 
+    def pooled(self, metric: str, pair: PairKey) -> MetricStatistics:
+        """The metric over all pairs that have it, each counted alike.
+
+        Args:
+            metric: Versioned name.
+            pair: That lacks it, for messages.
+
+        Raises:
+            UserError: If no pair has the metric.
+        """
+        known = [metrics[metric] for metrics in self.entries.values() if metric in metrics]
+        if not known:
+            raise UserError(
+                f"{self.source}: no pair was measured by {metric}, so there is nothing to pool for "
+                f"dataset {pair[0]!r}, task {pair[1]!r}; run the baseline command again"
+            )
+        values = [value for entry in known for value in entry.quantiles]
+        return summarise(values, min(entry.low for entry in known), max(entry.high for entry in known))
+
     def check_records(self, records_hash: str) -> bool:
         """Whether the statistics come from these records; warns where they do not."""
         same = self.provenance.records_hash in ("", records_hash)

@@ -118,3 +118,25 @@ def test_statistics_are_required_and_slopes_checked() -> None:
     with pytest.raises(UserError, match="k must be positive"):
         LogisticNormalizer(k=0.0)
     assert IdentityNormalizer().bind(None).normalise(0.3, PAIR, METRIC).value == 0.3
+
+
+@pytest.mark.parametrize(
+    "kind", [LogisticNormalizer, RobustAffineNormalizer, RankNormalizer, RangeNormalizer]
+)
+def test_unknown_pairs_are_an_error_or_pooled(kind: type[Normalizer]) -> None:
+    known = {
+        ("AVOS", "stg"): {METRIC: summarise([i / 100 for i in range(101)])},
+        ("CoPESD", "stg"): {METRIC: summarise([i / 200 for i in range(101)])},
+    }
+    other = ("EgoSurgery", "stg")
+    with pytest.raises(UserError, match="no statistics for dataset 'EgoSurgery'"):
+        kind().bind(Statistics(known)).normalise(0.3, other, METRIC)
+    pooled = kind(unknown="pooled").bind(Statistics(known))
+    values = [q for metrics in known.values() for q in metrics[METRIC].quantiles]
+    alone = kind().bind(Statistics({other: {METRIC: summarise(values)}}))
+    for raw in (0.0, 0.3, 0.9):
+        assert pooled.normalise(raw, other, METRIC) == alone.normalise(raw, other, METRIC)
+    with pytest.raises(UserError, match="nothing to pool"):
+        pooled.normalise(0.3, other, "another@1")
+    with pytest.raises(UserError, match="unknown must be error or pooled"):
+        kind(unknown="ignore")  # type: ignore[arg-type]

@@ -7,12 +7,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-
 from medgrpo.errors import UserError
 from medgrpo.rewards.normalizers.base import Observation
 from medgrpo.rewards.normalizers.logistic import LogisticNormalizer
-from medgrpo.rewards.statistics import MetricStatistics, Statistics, summarise
+from medgrpo.rewards.statistics import summarise
 from medgrpo.types import PairKey
 
 __all__ = ["AdaptiveLogisticNormalizer"]
@@ -46,7 +44,7 @@ class AdaptiveLogisticNormalizer(LogisticNormalizer):
         max_shift: float = 0.05,
         unknown: Literal["error", "pooled"] = "error",
     ) -> None:
-        super().__init__(k)
+        super().__init__(k, unknown)
         if not 2 <= min_samples <= window:
             raise UserError(
                 "AdaptiveLogisticNormalizer: needs 2 <= min_samples <= window, "
@@ -56,12 +54,9 @@ class AdaptiveLogisticNormalizer(LogisticNormalizer):
             raise UserError(
                 f"AdaptiveLogisticNormalizer: max_shift must be above 0 and at most 1, got {max_shift}"
             )
-        if unknown not in ("error", "pooled"):
-            raise UserError(f"AdaptiveLogisticNormalizer: unknown must be error or pooled, got {unknown!r}")
         self.window = window
         self.min_samples = min_samples
         self.max_shift = max_shift
-        self.unknown = unknown
         self._windows: dict[tuple[str, str, str], deque[float]] = {}
         self._current: dict[tuple[str, str, str], _Quartiles] = {}
 
@@ -93,19 +88,11 @@ class AdaptiveLogisticNormalizer(LogisticNormalizer):
         """Those in use now; see :meth:`LogisticNormalizer.quartiles`."""
         key = (*pair, metric)
         if key not in self._current:
-            entry = self._start(pair, metric)
+            entry = self._entry(pair, metric)
             self._current[key] = _Quartiles(
                 entry.p25, entry.p50, entry.p75, entry.scale, entry.low, entry.high
             )
         return self._current[key]
-
-    def _start(self, pair: PairKey, metric: str) -> MetricStatistics:
-        try:
-            return self._entry(pair, metric)
-        except UserError:
-            if self.unknown == "error" or self._statistics is None:
-                raise
-            return _pooled(self._statistics, metric, pair)
 
     def _follow(self, key: tuple[str, str, str]) -> None:
         now = self.quartiles((key[0], key[1]), key[2])
@@ -137,19 +124,3 @@ class _Quartiles:
     def numbers(self) -> tuple[float, ...]:
         """In the order of the constructor."""
         return self.p25, self.p50, self.p75, self.scale, self.low, self.high
-
-
-def _pooled(statistics: Statistics, metric: str, pair: PairKey) -> MetricStatistics:
-    """The metric over all pairs, each counted alike.
-
-    Raises:
-        UserError: If no pair has the metric.
-    """
-    known = [metrics[metric] for metrics in statistics.entries.values() if metric in metrics]
-    if not known:
-        raise UserError(
-            f"{statistics.source}: no pair was measured by {metric}, so there is nothing to pool for "
-            f"dataset {pair[0]!r}, task {pair[1]!r}; run the baseline command again"
-        )
-    values = np.concatenate([entry.quantiles for entry in known])
-    return summarise(values, min(entry.low for entry in known), max(entry.high for entry in known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.statistics import MetricStatistics, Statistics
@@ -41,6 +41,10 @@ class NormalisedValue:
 class Normalizer(ABC):
     """Maps raw values, monotonically, pair by pair.
 
+    Args:
+        unknown: A pair or metric without statistics is an ``error``, or is normalised by the ``pooled``
+            quantiles of all pairs that have the metric.
+
     Attributes:
         name: Kept with every rollout.
         needs_statistics: Whether :meth:`bind` must be called before use.
@@ -49,6 +53,12 @@ class Normalizer(ABC):
     name: ClassVar[str]
     needs_statistics: ClassVar[bool] = True
     _statistics: Statistics | None = None
+
+    def __init__(self, unknown: Literal["error", "pooled"] = "error") -> None:
+        if unknown not in ("error", "pooled"):
+            raise UserError(f"{type(self).__name__}: unknown must be error or pooled, got {unknown!r}")
+        self.unknown = unknown
+        self._pooled: dict[tuple[PairKey, str], MetricStatistics] = {}
 
     def bind(self, statistics: Statistics | None) -> Normalizer:
         """Use these statistics from now on; returns itself.
@@ -62,6 +72,7 @@ class Normalizer(ABC):
                 "the baseline command wrote"
             )
         self._statistics = statistics
+        self._pooled.clear()
         return self
 
     @abstractmethod
@@ -107,4 +118,8 @@ class Normalizer(ABC):
         if self._statistics is None:
             self.bind(None)
         assert self._statistics is not None
+        if self.unknown == "pooled" and metric not in self._statistics.entries.get(pair, ()):
+            if (pair, metric) not in self._pooled:
+                self._pooled[pair, metric] = self._statistics.pooled(metric, pair)
+            return self._pooled[pair, metric]
         return self._statistics.get(pair, metric)

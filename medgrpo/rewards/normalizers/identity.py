@@ -16,6 +16,9 @@ class IdentityNormalizer(Normalizer):
     name: ClassVar[str] = "identity"
     needs_statistics: ClassVar[bool] = False
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def normalise(self, raw: float, pair: PairKey, metric: str) -> NormalisedValue:
         """See :meth:`Normalizer.normalise`."""
         del pair, metric

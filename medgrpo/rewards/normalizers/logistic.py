@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.normalizers.base import NormalisedValue, Normalizer
@@ -42,11 +42,13 @@ class LogisticNormalizer(Normalizer):
 
     Args:
         k: Slope. With the paper's 3, the quartiles of a symmetric distribution map to 0.18 and 0.82.
+        unknown: See :class:`Normalizer`.
     """
 
     name: ClassVar[str] = "logistic"
 
-    def __init__(self, k: float = 3.0) -> None:
+    def __init__(self, k: float = 3.0, unknown: Literal["error", "pooled"] = "error") -> None:
+        super().__init__(unknown)
         if not (math.isfinite(k) and k > 0):
             raise UserError(f"{type(self).__name__}: k must be positive, got {k}")
         self.k = k
