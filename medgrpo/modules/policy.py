@@ -307,19 +307,24 @@ class QwenVLPolicy(nn.Module):
                 weight = weight + (module.scaling[adapter] * (up @ down)).to(weight.dtype)
             yield name.replace(".base_layer.", "."), weight
 
-    def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
+    def save_hf(
+        self, directory: str | Path, *, merge: bool = True, state: dict[str, torch.Tensor] | None = None
+    ) -> None:
         """Write a Hugging Face directory.
 
         Args:
             directory: Created if missing.
             merge: Fold adapters into the weights; False writes the adapter alone.
+            state: The weights, merged or not, where the policy's own are in pieces.
         """
         model = self.model
-        if self.lora is not None and merge:
+        if state is not None:
+            model = self.qwen if merge else model
+        elif self.lora is not None and merge:
             import copy
 
             model = copy.deepcopy(model).merge_and_unload()
-        model.save_pretrained(directory)
+        model.save_pretrained(directory, state_dict=state)
         self.processor.save_pretrained(directory)
 
     def fingerprint(self) -> str:

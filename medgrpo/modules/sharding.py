@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medgrpo.modules.policy import QwenVLPolicy
     from medgrpo.rollout.engine import RolloutEngine
 
-__all__ = ["is_sharded", "local_part", "refuse_split_rollouts", "shard_policy", "whole"]
+__all__ = ["is_sharded", "local_part", "refuse_split_rollouts", "shard_policy", "whole", "whole_state"]
 
 FORWARD_METHODS = ("logps_and_entropy",)
 """Of a policy, which bring its weights together as ``forward`` would."""
@@ -64,6 +64,24 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def whole_state(policy: QwenVLPolicy, *, merge: bool, keep: bool) -> dict[str, torch.Tensor]:
+    """Weights of a policy put together from their pieces, on the CPU; all ranks must call it.
+
+    Args:
+        policy: In pieces.
+        merge: Adapters folded into the weights, under the names of a checkpoint; False takes all weights
+            under the names they have in training.
+        keep: Return them; False helps the ranks that do.
+    """
+    named = policy.merged_weights() if merge else policy.model.state_dict().items()
+    state = {}
+    for name, weight in named:
+        gathered = whole(weight.detach())
+        if keep:
+            state[name] = gathered.cpu()
+    return state
 
 
 def local_part(tensor: torch.Tensor) -> torch.Tensor:
