@@ -16,6 +16,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from medgrpo import __version__
 from medgrpo.commands import TRAINER_COMMANDS
 from medgrpo.compose import compose, environment_overrides, split_arguments
-from medgrpo.errors import UserError
+from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.modules.whole_checkpoints import WholeCheckpointIO
 from medgrpo.parse_errors import useful_line
 from medgrpo.services.files import write_whole
@@ -170,7 +171,15 @@ class TrainerCLI(LightningCLI):
         self.config[command].pop("config", None)
 
     def instantiate_classes(self) -> None:
-        """Build model, data and trainer; a value that a constructor refuses is the user's mistake."""
+        """Build model, data and trainer; a value that a constructor refuses is the user's mistake.
+
+        Raises:
+            MissingExtraError: If the strategy is DeepSpeed's, which is not installed.
+            UserError: If a constructor refuses a value.
+        """
+        strategy = self._get(self.config, "trainer", default={}).get("strategy")
+        if "deepspeed" in str(strategy).lower() and find_spec("deepspeed") is None:
+            raise MissingExtraError("deepspeed", "deepspeed")
         try:
             super().instantiate_classes()
         except ValueError as error:

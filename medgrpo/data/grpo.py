@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,14 @@ class GRPOData(ClipDataModule):
             raise UserError(
                 f"data.prompts_per_round is {self.prompts_per_round}, which {trainer.world_size} ranks "
                 "cannot share evenly; make it a multiple"
+            )
+        groups = self.prompts_per_round // trainer.world_size
+        batches = self.num_iterations * math.ceil(groups / self.batch_size.groups)
+        if trainer.strategy.handles_gradient_accumulation and batches % trainer.accumulate_grad_batches:
+            raise UserError(
+                f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, and a rank has "
+                f"{batches} micro-batches in a round; DeepSpeed ends no optimizer step at the end of a "
+                f"round, so make it a divisor, e.g. {batches}"
             )
 
     def _open_held_out(self, module: Any) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "QwenVLPolicy",
     "SFTModule",
     "Schedule",
+    "ZeROPrecision",
 ]
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "QwenVLPolicy": "medgrpo.modules.policy",
     "SFTModule": "medgrpo.modules.sft",
     "Schedule": "medgrpo.modules.schedule",
+    "ZeROPrecision": "medgrpo.modules.precision",
 }
 
 

@@ -14,6 +14,7 @@ from medgrpo.modules.base import PolicyModule
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.retention import Retention
 from medgrpo.modules.schedule import Schedule
+from medgrpo.modules.sharding import refuse_split_rollouts
 from medgrpo.rewards import CompositeReward
 from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.hf import HFEngine
@@ -62,8 +63,10 @@ class AnsweringModule(PolicyModule):
             held_out: Rows to validate on, one a (dataset, task) or all.
 
         Raises:
-            UserError: If no reward component scores a task of theirs.
+            UserError: If no reward component scores a task of theirs, or the engine cannot sample from
+                weights that the trainer's strategy keeps in pieces.
         """
+        refuse_split_rollouts(self.trainer.strategy, self.engine)
         self.encoder = encoder
         self.engine.bind(self.policy, encoder)
         unscored = sorted({sample.task for sample in held_out} - self.reward.tasks)

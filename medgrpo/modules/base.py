@@ -10,7 +10,9 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 
 from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.precision import ZeROPrecision, refuse_casting_plugin, refuse_lost_steps
 from medgrpo.modules.schedule import Schedule
+from medgrpo.modules.sharding import shard_policy
 
 __all__ = ["PolicyModule"]
 
@@ -38,12 +40,24 @@ class PolicyModule(L.LightningModule):
         self.strict_loading = False
 
     def configure_model(self) -> None:
-        """Load the weights, once."""
+        """Load the weights, once, and split them over the ranks where the strategy is FSDP2."""
         self.policy.setup()
+        if self.device_mesh is not None:
+            for part in list(self.modules()):
+                if isinstance(part, QwenVLPolicy):
+                    shard_policy(part, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
-        """Optimise the trainable parameters under the schedule."""
+        """Optimise the trainable parameters under the schedule.
+
+        Raises:
+            UserError: If the weights are kept in a format in which steps of the learning rate are lost.
+        """
+        plugin = self.trainer.precision_plugin
+        refuse_casting_plugin(plugin)
         optimizer = self.optimizer([p for p in self.policy.parameters() if p.requires_grad])
+        if not isinstance(plugin, ZeROPrecision):
+            refuse_lost_steps(self.policy.named_parameters(), max(g["lr"] for g in optimizer.param_groups))
         if self.schedule is None:
             return optimizer
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)

@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_warn
 
 from medgrpo.data.distributed import gather_objects
@@ -47,9 +47,12 @@ class GradientShares(Callback):
         first = trainer.fit_loop.batch_idx < trainer.accumulate_grad_batches
         if not first or trainer.current_epoch % self.every:
             return
-        if not isinstance(trainer.strategy, DDPStrategy | SingleDeviceStrategy):
+        strategy = trainer.strategy
+        # DeepSpeed's is a kind of DDP's to Lightning.
+        whole = isinstance(strategy, DDPStrategy | SingleDeviceStrategy)
+        if not whole or isinstance(strategy, DeepSpeedStrategy):
             if not self._warned:
-                name = type(trainer.strategy).__name__
+                name = type(strategy).__name__
                 rank_zero_warn(f"gradient shares are not measured under {name}, which shards gradients")
             self._warned = True
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from torch.nn.utils import get_total_norm
 
 from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects
@@ -47,6 +48,7 @@ from medgrpo.modules.rounds import (
 )
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sft import answer_nll
+from medgrpo.modules.sharding import whole
 from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
 from medgrpo.rewards import CompositeReward, Statistics
 from medgrpo.rollout.engine import RolloutEngine
@@ -134,9 +136,10 @@ class GRPOModule(AnsweringModule):
 
     def configure_model(self) -> None:
         """Load the weights, once, and keep the start if something is compared with it."""
-        super().configure_model()
+        self.policy.setup()
         if (self.objective.kl_weight > 0 or self.start_kl) and self.reference is None:
             self.reference = StartPolicy(self.policy)
+        super().configure_model()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what advantages and normalised rewards of the next round depend on."""
@@ -331,6 +334,6 @@ class GRPOModule(AnsweringModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the step's gradient, before it is clipped."""
-        norms = [p.grad.detach().norm() for p in self.policy.parameters() if p.grad is not None]
-        if norms:
-            self.log("train/grad_norm", torch.stack(norms).norm())
+        gradients = [p.grad.detach() for p in self.policy.parameters() if p.grad is not None]
+        if gradients:
+            self.log("train/grad_norm", whole(get_total_norm(gradients)))

@@ -16,6 +16,7 @@ from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, PackedBatch
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.modules.patch_embedding import use_linear_patch_embedding
+from medgrpo.modules.sharding import whole
 from medgrpo.modules.shared_prefix import GroupAttention, use_grouped_attention
 from medgrpo.modules.weight_hash import weights_hash
 
@@ -290,31 +291,43 @@ class QwenVLPolicy(nn.Module):
 
     @torch.no_grad()
     def merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Each weight under its name in a checkpoint, adapters folded in, without a copy of the model."""
+        """Each weight under its name in a checkpoint, adapters folded in, without a copy of the model.
+
+        Where weights are in pieces, all ranks must go through it together.
+        """
         for name, weight in self.qwen.state_dict().items():
             if ".lora_" in name:
                 continue
+            weight = whole(weight)
             layer, adapted, _ = name.partition(".base_layer.weight")
             if adapted:
                 module = self.qwen.get_submodule(layer)
-                weight = weight + module.get_delta_weight(module.active_adapters[0]).to(weight.dtype)
+                adapter = module.active_adapters[0]
+                down, up = (whole(part[adapter].weight) for part in (module.lora_A, module.lora_B))
+                weight = weight + (module.scaling[adapter] * (up @ down)).to(weight.dtype)
             yield name.replace(".base_layer.", "."), weight
 
-    def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
+    def save_hf(
+        self, directory: str | Path, *, merge: bool = True, state: dict[str, torch.Tensor] | None = None
+    ) -> None:
         """Write a Hugging Face directory.
 
         Args:
             directory: Created if missing.
             merge: Fold adapters into the weights; False writes the adapter alone.
+            state: The weights, merged or not, where the policy's own are in pieces.
         """
         model = self.model
-        if self.lora is not None and merge:
+        if state is not None:
+            model = self.qwen if merge else model
+        elif self.lora is not None and merge:
             import copy
 
             model = copy.deepcopy(model).merge_and_unload()
-        model.save_pretrained(directory)
+        model.save_pretrained(directory, state_dict=state)
         self.processor.save_pretrained(directory)
 
     def fingerprint(self) -> str:
         """Short hash of the trainable weights, which names a policy in the rollout store."""
-        return weights_hash(sorted((n, p) for n, p in self.named_parameters() if p.requires_grad))
+        trained = sorted((n, p) for n, p in self.named_parameters() if p.requires_grad)
+        return weights_hash((name, whole(parameter)) for name, parameter in trained)

@@ -43,5 +43,9 @@ class StartPolicy(nn.Module):
         if self.copy is not None:
             yield self.copy
             return
+        trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         with policy.model.disable_adapter():
+            for parameter in trained:
+                # FSDP2 learns from its first forward, which may be this one, what is trained.
+                parameter.requires_grad_(True)
             yield policy

@@ -34,10 +34,11 @@ def weights_hash(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
     Args:
         weights: Tensors of any type by name, in an order that is the caller's to keep.
     """
-    named = [(name, weight, _tensor_hash(weight)) for name, weight in weights]
+    # No weight is kept: they may be put together one at a time from pieces on several devices.
+    named = [(f"{name} {w.dtype} {tuple(w.shape)}", _tensor_hash(w)) for name, w in weights]
     digest = hashlib.sha256()
-    for (name, weight, _), number in zip(named, _fetched([number for *_, number in named]), strict=True):
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)} {number}\n".encode())
+    for (name, _), number in zip(named, _fetched([number for _, number in named]), strict=True):
+        digest.update(f"{name} {number}\n".encode())
     return digest.hexdigest()[:16]
 
 

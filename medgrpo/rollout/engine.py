@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from medgrpo.types import Completion
 
@@ -12,7 +12,13 @@ __all__ = ["RolloutEngine"]
 
 
 class RolloutEngine(ABC):
-    """Samples answers from the current policy."""
+    """Samples answers from the current policy.
+
+    Attributes:
+        needs_whole_weights: It forwards the training weights themselves, which must be whole on each rank.
+    """
+
+    needs_whole_weights: ClassVar[bool] = False
 
     @abstractmethod
     def bind(self, policy: Any, encoder: Any) -> None:

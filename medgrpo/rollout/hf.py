@@ -7,7 +7,7 @@ batch. Positions are passed at every step, so nothing depends on what transforme
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -25,6 +25,8 @@ class HFEngine(RolloutEngine):
     Args:
         max_rows: Answers decoded together; prompts are taken in groups of ``max_rows // n``.
     """
+
+    needs_whole_weights: ClassVar[bool] = True
 
     def __init__(self, max_rows: int = 128) -> None:
         self.max_rows = max_rows

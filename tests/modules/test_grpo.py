@@ -362,6 +362,16 @@ def test_micro_batches_by_tokens_need_a_trainer_that_lets_them(
         trainer.fit(module, data)
 
 
+def test_steps_end_with_the_round_where_the_strategy_counts_micro_batches(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SingleDeviceStrategy, "handles_gradient_accumulation", True)
+    options = {"accumulate_grad_batches": 3}
+    trainer, module, data = scenes.make_run(scene, tmp_path, trainer=options)
+    with pytest.raises(UserError, match=r"4 micro-batches in a round; .* divisor, e\.g\. 4"):
+        trainer.fit(module, data)
+
+
 def test_trainer_and_records_must_fit(scene: Path, tmp_path: Path) -> None:
     trainer, module, data = scenes.make_run(scene, tmp_path)
     trainer.reload_dataloaders_every_n_epochs = 0  # type: ignore[attr-defined]

@@ -1,0 +1,114 @@
+"""FSDP2: the policy in pieces over the ranks, each layer whole only while it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy, Strategy
+from torch import nn
+
+from medgrpo.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
+    from medgrpo.modules.policy import QwenVLPolicy
+    from medgrpo.rollout.engine import RolloutEngine
+
+__all__ = ["is_sharded", "local_part", "refuse_split_rollouts", "shard_policy", "whole", "whole_state"]
+
+FORWARD_METHODS = ("logps_and_entropy",)
+"""Of a policy, which bring its weights together as ``forward`` would."""
+
+
+def shard_policy(policy: QwenVLPolicy, mesh: DeviceMesh) -> None:
+    """Split the weights of a policy over the ranks of a mesh, in place; does nothing the second time.
+
+    A decoder layer and a vision block are one piece each, and what is left (embeddings, norms, merger, head)
+    is the last. Trainable weights keep their float32 and are multiplied in bfloat16, their gradients are
+    summed in float32. Frozen ones keep the format of :class:`QwenVLPolicy`.
+
+    Args:
+        policy: With its weights loaded, the same on all ranks.
+        mesh: One-dimensional.
+    """
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+    if is_sharded(policy):
+        return
+    compute = torch.bfloat16 if policy.dtype_name == "bfloat16" else None
+    options: dict[str, Any] = {
+        "mesh": mesh,
+        "mp_policy": MixedPrecisionPolicy(
+            param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False
+        ),
+    }
+    inner = policy.qwen.model
+    for block in (*inner.visual.blocks, *inner.language_model.layers):
+        fully_shard(block, **options)
+    fully_shard(policy, **options)
+    for name in FORWARD_METHODS:
+        register_fsdp_forward_method(policy, name)
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether the module's weights are in pieces."""
+    from torch.distributed.fsdp import FSDPModule
+
+    return isinstance(module, FSDPModule)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor put together from its pieces; all ranks must call it. Others are returned as they are."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def whole_state(policy: QwenVLPolicy, *, merge: bool, keep: bool) -> dict[str, torch.Tensor]:
+    """Weights of a policy put together from their pieces, on the CPU; all ranks must call it.
+
+    Args:
+        policy: In pieces.
+        merge: Adapters folded into the weights, under the names of a checkpoint; False takes all weights
+            under the names they have in training.
+        keep: Return them; False helps the ranks that do.
+    """
+    named = policy.merged_weights() if merge else policy.model.state_dict().items()
+    state = {}
+    for name, weight in named:
+        gathered = whole(weight.detach())
+        if keep:
+            state[name] = gathered.cpu()
+    return state
+
+
+def local_part(tensor: torch.Tensor) -> torch.Tensor:
+    """This rank's piece of a tensor; all of it where it is not in pieces."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def refuse_split_rollouts(strategy: Strategy, engine: RolloutEngine) -> None:
+    """End the run if answers cannot be sampled from weights that are in pieces.
+
+    Each forward brings the pieces together on all ranks, so all ranks must make the same forwards: decoding
+    ends after another number of tokens on each.
+
+    Raises:
+        UserError: Under FSDP2 with an engine that forwards the training weights themselves, and under ZeRO-3,
+            whose hooks know the forwards of a training step alone.
+    """
+    if isinstance(strategy, DeepSpeedStrategy) and strategy.zero_stage_3:
+        raise UserError(
+            "GRPO does not run under DeepSpeed ZeRO-3, which brings its weights together for training steps "
+            "only; use configs/trainer/deepspeed_zero2.yaml, or configs/trainer/fsdp2.yaml with "
+            "configs/rollout/vllm.yaml (SFT runs under ZeRO-3)"
+        )
+    if isinstance(strategy, ModelParallelStrategy) and engine.needs_whole_weights:
+        raise UserError(
+            f"{type(engine).__name__} cannot sample from weights that FSDP2 keeps in pieces; add "
+            "configs/rollout/vllm.yaml, or use configs/trainer/ddp.yaml (LoRA) or deepspeed_zero2.yaml"
+        )
