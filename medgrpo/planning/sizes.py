@@ -22,7 +22,7 @@ class Gpu:
         memory: Bytes.
         flops: Dense bfloat16 FLOPs a second.
         bandwidth: Bytes of memory a second.
-        utilisation: Share of ``flops`` that matrix products reach, 0 to 1.
+        utilisation: Share of ``flops`` that is reached, recomputed ones counted, 0 to 1.
         bandwidth_utilisation: Share of ``bandwidth`` that decoding reaches, 0 to 1.
     """
 
