@@ -13,6 +13,7 @@ BENCHMARKS = {
     "update": "one GRPO update against TRL's: time, live memory, growth with groups and answers",
     "step": "whole GRPO steps on pictures against TRL's GRPOTrainer",
     "generation": "sampling eight answers to each prompt against transformers' generate",
+    "gpu_training": "7B with LoRA on a CUDA GPU: packed against rows, tokens/s, MFU, memory (needs the GPU)",
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
     "records_index": "opening 531,850 rows: time and memory against json.load",
 }

@@ -20,7 +20,7 @@ from medgrpo.modules.tiny import (
 )
 from medgrpo.types import Clip, Sample
 
-__all__ = ["make_answers", "make_policy", "make_prompt"]
+__all__ = ["TEXTS", "VOCABULARY", "make_answers", "make_policy", "make_prompt"]
 
 TEXTS = ["Which instrument retracts the gallbladder? The grasper retracts it. 1.0-3.0 seconds."]
 VOCABULARY = 320

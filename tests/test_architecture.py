@@ -18,7 +18,7 @@ LAYERS = (
     ("types", "errors", "assets"),
     ("tasks", "services"),
     ("data", "rewards", "rollout"),
-    ("modules",),
+    ("modules", "planning"),
     ("evaluation",),
     ("compose", "parse_errors", "demo", "commands", "trainer_cli", "cli", "lightning_run", "__main__", ""),
     ("app",),

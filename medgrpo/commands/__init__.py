@@ -19,6 +19,7 @@ COMMANDS = {
     "tiny-base": "medgrpo.commands.tiny_base",
     "check": "medgrpo.commands.check",
     "sampling": "medgrpo.commands.sampling",
+    "plan": "medgrpo.commands.plan",
     "cache": "medgrpo.commands.cache",
     "split": "medgrpo.commands.split",
     "baseline": "medgrpo.commands.baseline",

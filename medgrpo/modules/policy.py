@@ -149,6 +149,9 @@ class QwenVLPolicy(nn.Module):
                 parameter.data = parameter.data.float()
         if self.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
+            # transformers lets gradients flow into every embedding, of patches too, which only the reentrant
+            # kind needs: a frozen vision tower would be recomputed and differentiated.
+            self._inner(model).disable_input_require_grads()
         # Loaded in evaluation mode, which Lightning keeps; dropout and checkpointing need the other.
         return model.train()
 

@@ -115,6 +115,23 @@ def test_lora_trains_adapters_and_merges_into_a_directory_that_loads(family: Fam
         torch.testing.assert_close(weight, saved[name], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_checkpointing_leaves_a_frozen_vision_tower_alone(family: Family, tmp_path: Path) -> None:
+    policy = QwenVLPolicy(
+        str(tiny_directory(family)), lora=LoRA(rank=4), freeze_vision=True, gradient_checkpointing=True
+    )
+    policy.setup()
+    encoder = policy.encoder(tiny_sampling(family))
+    batch = encoder.collate([encoder.prompt(frame_list_sample(tmp_path))], [encoder.answer(ANSWERS[0])])
+    seen = []
+    block = policy.qwen.model.visual.blocks[0]
+    block.attn.register_forward_hook(lambda *_: seen.append(True))
+    policy.logps(batch).sum().backward()
+    # A tower that gradients flow into would be forwarded again in the backward pass.
+    assert len(seen) == 1
+    assert any(parameter.grad is not None for parameter in policy.parameters())
+
+
 def test_setup_happens_once_and_the_fingerprint_follows_the_weights() -> None:
     policy, _ = tiny_policy("qwen2_5_vl")
     model = policy.model

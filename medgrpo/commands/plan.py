@@ -1,0 +1,132 @@
+"""Plan memory and time of GRPO for a model and some GPUs, from tokens, FLOPs and bytes.
+
+Nothing is loaded and no GPU is needed. The defaults are the sizes of configs/grpo.yaml on eight H100:
+
+  medgrpo plan                                     Qwen2.5-VL-7B with LoRA
+  medgrpo plan --model qwen3-vl-4b --lora-rank 0   full fine-tuning
+  medgrpo plan --model DIR --gpus 2 --prompts 16   any Qwen2.5-VL or Qwen3-VL directory
+
+Times are what --utilisation of the GPU's FLOP/s and --bandwidth-utilisation of its bandwidth give: shares
+that only a measurement on your machines tells (python -m benchmarks.gpu_training).
+docs/scale.md reads the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medgrpo.planning import Gpu, RunSizes
+
+__all__ = ["add_arguments", "run"]
+
+SIZES = {
+    "prompts": "prompts of a round, over all GPUs",
+    "group": "answers to a prompt",
+    "visual": "visual tokens of a prompt (data.init_args.sampling.max_tokens bounds them)",
+    "frame": "visual tokens of a pair of frames",
+    "text": "text tokens of a prompt",
+    "answer": "tokens of an answer",
+    "gpus": "GPUs, data parallel",
+    "groups_per_batch": "groups of a micro-batch",
+    "optimizer_steps": "optimizer steps of a round",
+    "max_rows": "answers that the hf engine decodes together",
+    "logit_chunk": "answer tokens whose logits are made together",
+}
+"""Options that are a number of :class:`medgrpo.planning.RunSizes`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from medgrpo.planning import GPUS, PRESETS, RunSizes
+
+    default = RunSizes()
+    parser.add_argument(
+        "--model",
+        default="qwen2.5-vl-7b",
+        metavar="NAME",
+        help=f"{', '.join(PRESETS)}, or a directory with a config.json (default %(default)s)",
+    )
+    sizes = parser.add_argument_group("sizes of a round")
+    for name, what in SIZES.items():
+        option = f"--{name.replace('_', '-')}"
+        text = f"{what} (default %(default)s)"
+        sizes.add_argument(option, type=int, default=getattr(default, name), metavar="N", help=text)
+    sizes.add_argument(
+        "--lora-rank",
+        type=int,
+        default=default.rank,
+        metavar="N",
+        help="rank of the adapters; 0 trains the language model itself (default %(default)s)",
+    )
+    sizes.add_argument(
+        "--strategy",
+        choices=("ddp", "zero2", "fsdp2"),
+        default=default.strategy,
+        help="what is sharded: nothing; gradients and optimizer; these and all weights (default %(default)s)",
+    )
+    sizes.add_argument(
+        "--vllm-share",
+        type=float,
+        default=default.vllm_share,
+        metavar="X",
+        help="share of a GPU's memory for vLLM in the trainer's process (default %(default)s)",
+    )
+    device = parser.add_argument_group("the GPU")
+    device.add_argument("--gpu", choices=tuple(GPUS), default="h100", help="vendor's numbers (default h100)")
+    device.add_argument("--memory", type=float, metavar="GB", help="of one GPU, over the vendor's")
+    device.add_argument("--tflops", type=float, metavar="X", help="dense bfloat16, over the vendor's")
+    device.add_argument("--bandwidth", type=float, metavar="TB/S", help="of its memory, over the vendor's")
+    device.add_argument(
+        "--utilisation", type=float, default=0.4, metavar="X", help="share of FLOP/s reached (default 0.4)"
+    )
+    device.add_argument(
+        "--bandwidth-utilisation",
+        type=float,
+        default=0.7,
+        metavar="X",
+        help="share of the bandwidth reached in decoding (default 0.7)",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    parser.add_argument("--json", action="store_true", help="print numbers as JSON: bytes, FLOPs, seconds")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compute and print."""
+    from medgrpo.commands.plan_tables import plan_tables
+    from medgrpo.planning import model_shape
+    from medgrpo.planning.report import plan
+
+    shape, sizes, gpu = model_shape(args.model), _sizes(args), _gpu(args)
+    found = plan(shape, sizes, gpu)
+    if args.json:
+        asked: dict[str, Any] = {"model": shape.name, "sizes": asdict(sizes), "gpu": asdict(gpu)}
+        print(json.dumps(asked | found, indent=1))
+    else:
+        print(plan_tables(found, sizes, gpu, "markdown" if args.markdown else "text"))
+    return 0
+
+
+def _sizes(args: argparse.Namespace) -> RunSizes:
+    from medgrpo.planning import RunSizes
+
+    numbers = {name: getattr(args, name) for name in SIZES}
+    # RunSizes names a rank below 1.
+    rank = None if args.lora_rank == 0 else args.lora_rank
+    return RunSizes(**numbers, rank=rank, strategy=args.strategy, vllm_share=args.vllm_share)
+
+
+def _gpu(args: argparse.Namespace) -> Gpu:
+    from medgrpo.planning import GPUS
+
+    told = {"memory": (args.memory, 1e9), "flops": (args.tflops, 1e12), "bandwidth": (args.bandwidth, 1e12)}
+    changes = {name: value * unit for name, (value, unit) in told.items() if value is not None}
+    return replace(
+        GPUS[args.gpu],
+        **changes,
+        utilisation=args.utilisation,
+        bandwidth_utilisation=args.bandwidth_utilisation,
+    )
