@@ -94,7 +94,8 @@ def update_memory(
     tokens = groups * group_tokens(sizes, layout)
     held = model_memory(shape, sizes)
     if checkpointing:
-        held["inputs of the layers"] = 2.0 * tokens * text.width * text.layers
+        # The residual stream has the dtype of the embedding, which is float32 where it is trained.
+        held["inputs of the layers"] = (2.0 if sizes.rank else 4.0) * tokens * text.width * text.layers
         held["one layer, recomputed"] = layer
     else:
         held["activations of the layers"] = layer * text.layers

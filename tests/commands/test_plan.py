@@ -58,6 +58,11 @@ def test_tables_of_a_directory(options: list[str], capsys: pytest.CaptureFixture
     assert out.count("### ") == (7 if "--markdown" in options else 0)
 
 
+def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--markdown"]) == 0
+    assert capsys.readouterr().out.strip() in Path("docs/scale.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
