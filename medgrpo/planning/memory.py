@@ -51,8 +51,6 @@ def model_memory(shape: ModelShape, sizes: RunSizes) -> Bytes:
     }
     if sizes.rank is None:
         held["copies of trained weights, bfloat16"] = 2 * trained / weights
-    if sizes.strategy == "ddp" and sizes.gpus > 1:
-        held["buckets of gradients, float32"] = 4.0 * trained
     if sizes.strategy == "fsdp2":
         # One layer is computed with while the next arrives; embedding and head are whole meanwhile.
         held["gathered weights, bfloat16"] = 2.0 * (
