@@ -9,6 +9,7 @@ from medgrpo.data.batch import PolicyBatch
 from medgrpo.modules.base import PolicyModule
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.schedule import Schedule
+from medgrpo.modules.sharding import refuse_idle_rank
 
 __all__ = ["SFTModule", "answer_nll"]
 
@@ -53,6 +54,7 @@ class SFTModule(PolicyModule):
     def validation_step(self, batch: PolicyBatch | None, batch_idx: int) -> None:
         """Answer-only loss on held-out rows, weighted by tokens; None weighs nothing but is logged by all."""
         if batch is None:
+            refuse_idle_rank(self.trainer.strategy)
             loss, tokens = torch.zeros((), device=self.device), 0
         else:
             loss = answer_nll(self.policy.logps(batch), batch.completion_mask)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from medgrpo.modules.policy import QwenVLPolicy
     from medgrpo.rollout.engine import RolloutEngine
 
-__all__ = ["is_sharded", "local_part", "refuse_split_rollouts", "shard_policy", "whole", "whole_state"]
+__all__ = [
+    "is_sharded",
+    "local_part",
+    "refuse_idle_rank",
+    "refuse_split_rollouts",
+    "shard_policy",
+    "whole",
+    "whole_state",
+]
 
 FORWARD_METHODS = ("logps_and_entropy",)
 """Of a policy, which bring its weights together as ``forward`` would."""
@@ -89,6 +97,20 @@ def local_part(tensor: torch.Tensor) -> torch.Tensor:
     from torch.distributed.tensor import DTensor
 
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def refuse_idle_rank(strategy: Strategy) -> None:
+    """End the run in which this rank has nothing to forward and the others would wait for it for ever.
+
+    Raises:
+        UserError: Under FSDP2 and ZeRO-3.
+    """
+    zero_3 = isinstance(strategy, DeepSpeedStrategy) and strategy.zero_stage_3
+    if zero_3 or isinstance(strategy, ModelParallelStrategy):
+        raise UserError(
+            "data.val_records: no clip of a batch can be read, and where weights are in pieces all ranks must "
+            "forward equally often; take the clips out of the records (bad_clips.jsonl names them)"
+        )
 
 
 def refuse_split_rollouts(strategy: Strategy, engine: RolloutEngine) -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelPa
 
 from medgrpo.errors import UserError
 from medgrpo.modules.policy import QwenVLPolicy
-from medgrpo.modules.sharding import is_sharded, local_part, refuse_split_rollouts, whole
+from medgrpo.modules.sharding import is_sharded, local_part, refuse_idle_rank, refuse_split_rollouts, whole
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import read_rollouts
 from medgrpo.rollout.vllm import VLLMEngine
@@ -132,6 +132,14 @@ def test_the_run_ends_before_the_first_round(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("medgrpo.modules.sharding.ModelParallelStrategy", type(trainer.strategy))
     with pytest.raises(UserError, match="HFEngine cannot sample"):
         trainer.fit(module, data)
+
+
+def test_a_rank_without_a_batch_does_not_let_the_others_wait() -> None:
+    refuse_idle_rank(DDPStrategy())
+    refuse_idle_rank(_deepspeed(2))
+    for strategy in (ModelParallelStrategy(), _deepspeed(3)):
+        with pytest.raises(UserError, match=r"data\.val_records: no clip of a batch"):
+            refuse_idle_rank(strategy)
 
 
 def test_whole_tensors_are_left_alone() -> None:
