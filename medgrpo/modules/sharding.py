@@ -108,8 +108,8 @@ def refuse_idle_rank(strategy: Strategy) -> None:
     zero_3 = isinstance(strategy, DeepSpeedStrategy) and strategy.zero_stage_3
     if zero_3 or isinstance(strategy, ModelParallelStrategy):
         raise UserError(
-            "data.val_records: no clip of a batch can be read, and where weights are in pieces all ranks must "
-            "forward equally often; take the clips out of the records (bad_clips.jsonl names them)"
+            "data.val_records: no clip of a batch can be read, and where weights are in pieces all ranks "
+            "must forward equally often; take the clips out of the records (bad_clips.jsonl names them)"
         )
 
 
