@@ -71,11 +71,7 @@ def guarded(call: Callable[[], int]) -> int:
         if isinstance(stop.__context__, KeyboardInterrupt):
             return _interrupted()
         if type(stop).__name__ == "SIGTERMException":  # Lightning's, with no exit status of its own
-            print(
-                "medgrpo: stopped by SIGTERM; the same command with --ckpt_path=last continues",
-                file=sys.stderr,
-            )
-            return 128 + signal.SIGTERM
+            return _terminated()
         raise
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; point stdout away so that the exit flush is silent.
@@ -92,6 +88,14 @@ def guarded(call: Callable[[], int]) -> int:
 def _interrupted() -> int:
     print("medgrpo: interrupted", file=sys.stderr)
     return 130
+
+
+def _terminated() -> int:
+    # One process of a node speaks for all. Lightning kills it at once if another one has failed before it.
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return 0
+    print("medgrpo: stopped by SIGTERM; the same command with --ckpt_path=last continues", file=sys.stderr)
+    return 128 + signal.SIGTERM
 
 
 def _mistake(error: Exception) -> str | None:

@@ -216,7 +216,8 @@ class GRPOData(ClipDataModule):
         if state_dict["inside_round"]:
             raise UserError(
                 "the checkpoint was taken inside a rollout round; continue from one taken at the end of an "
-                "epoch (the default of ModelCheckpoint: no every_n_train_steps, no save_on_exception)"
+                "epoch with --ckpt_path=last (under SLURM too, where Lightning requeues from any moment; "
+                "ModelCheckpoint as it is by default: no every_n_train_steps, no save_on_exception)"
             )
 
     def _current_round(self) -> int:
@@ -297,6 +298,8 @@ class GRPOData(ClipDataModule):
     def _play(self, index: int) -> RolloutLoader:
         trainer = self.attached_trainer
         rank, world = trainer.global_rank, trainer.world_size
+        module: Any = trainer.lightning_module
+        module.termination.listen(trainer)
         asked, prompts = self.rounds.load(index)
         if trainer.max_epochs in (None, -1) or index + 1 < trainer.max_epochs:
             self.rounds.prefetch(index + 1)
@@ -307,7 +310,6 @@ class GRPOData(ClipDataModule):
             passes=self.num_iterations,
             seed=[self.seed, index, rank],
         )
-        module: Any = trainer.lightning_module
         groups: list[AnswerGroup] = module.play(
             prompts,
             round_index=index,

@@ -8,7 +8,9 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 
+from medgrpo.modules.epoch_numbers import EpochNumbers
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.precision import ZeROPrecision, refuse_casting_plugin, refuse_lost_steps
 from medgrpo.modules.schedule import Schedule
@@ -38,6 +40,7 @@ class PolicyModule(L.LightningModule):
         self.schedule = schedule
         # Frozen weights come from the base model's directory, so a checkpoint need not hold them.
         self.strict_loading = False
+        self.epoch_numbers = EpochNumbers()
 
     def configure_model(self) -> None:
         """Load the weights, once, and split them over the ranks where the strategy is FSDP2."""
@@ -69,8 +72,18 @@ class PolicyModule(L.LightningModule):
         if bad_clips is not None and bad_clips.limit > 0:
             self.log_dict(bad_clips.counts())
 
+    def on_train_epoch_end(self) -> None:
+        """Keep what the loggers are told after the epoch's checkpoint is written."""
+        self.epoch_numbers.take(self.trainer)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out frozen weights."""
+        checkpoint["epoch_numbers"] = self.epoch_numbers.state_dict()
         trainable = {name for name, p in self.named_parameters() if p.requires_grad}
         state: Mapping[str, torch.Tensor] = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name in trainable}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Tell the loggers of the epoch that ended with the checkpoint, if training continues from it."""
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self.epoch_numbers.tell(self.trainer, checkpoint.get("epoch_numbers", {}))

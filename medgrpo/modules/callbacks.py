@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from medgrpo.modules.sampling_file import write_sampling
+from medgrpo.errors import UserError
+from medgrpo.modules.sampling_file import FILE_NAME, write_sampling
 from medgrpo.modules.sharding import is_sharded, whole_state
-from medgrpo.services.files import whole_folder
+from medgrpo.services.files import clear_parts, whole_folder
 
 __all__ = ["ExportHF"]
 
@@ -18,18 +20,41 @@ class ExportHF(Callback):
     """Writes the policy as a Hugging Face directory when training ends.
 
     Args:
-        directory: Where to; adapters are merged into the weights.
+        directory: Where to, in place of an earlier export; adapters are merged into the weights.
         merge: False writes the adapter alone.
     """
 
     def __init__(self, directory: str, merge: bool = True) -> None:
         self.directory = directory
         self.merge = merge
+        self._exported = False
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Refuse, before training, a folder that holds anything but an earlier export.
+
+        Raises:
+            UserError: If it does.
+        """
+        folder = Path(self.directory)
+        self._exported = False
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE_NAME).is_file():
+            raise UserError(
+                f"{folder}: holds other files than an exported model, which takes the folder's place; "
+                "set another directory of ExportHF (trainer.callbacks.export)"
+            )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Export on rank 0, after an ordinary end only."""
-        if trainer.interrupted:
-            return
+        if not trainer.interrupted:
+            self._export(trainer, pl_module)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Export if a finished run was started again: it may have been killed before it could."""
+        if not self._exported:
+            self._export(trainer, pl_module)
+
+    def _export(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._exported = True
         policy = pl_module.policy
         state = None
         if is_sharded(policy):
@@ -37,6 +62,7 @@ class ExportHF(Callback):
         if not trainer.is_global_zero:
             return
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        clear_parts(self.directory)
         with whole_folder(self.directory) as folder:
             policy.save_hf(folder, merge=self.merge, state=state)
             write_sampling(folder, datamodule.sampling)

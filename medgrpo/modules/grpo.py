@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +31,7 @@ from medgrpo.modules.objectives import (
 from medgrpo.modules.overlong import SoftOverlong
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.reference import StartPolicy
-from medgrpo.modules.round_answers import RoundAnswers
+from medgrpo.modules.round_answers import RoundAnswers, answer_settings
 from medgrpo.modules.rounds import (
     FailurePolicy,
     RoundClock,
@@ -49,8 +48,9 @@ from medgrpo.modules.rounds import (
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sft import answer_nll
 from medgrpo.modules.sharding import whole
+from medgrpo.modules.termination import Termination
 from medgrpo.modules.update_metrics import UpdateMetrics, step_metrics, token_values
-from medgrpo.rewards import CompositeReward, Statistics
+from medgrpo.rewards import CompositeReward
 from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.store import RolloutStore, next_attempt
 from medgrpo.types import Rollout, Sample
@@ -129,6 +129,7 @@ class GRPOModule(AnsweringModule):
         self.round_seed = 0
         self.round_numbers: dict[str, float] = {}
         self.update_metrics = UpdateMetrics()
+        self.termination = Termination()
         # Hash of the whole configuration, from the program that read it: then answers of a round that an
         # earlier start has stored need not be sampled again.
         self.settings = ""
@@ -163,9 +164,8 @@ class GRPOModule(AnsweringModule):
         self.reward.check(samples)
         self.max_length = max(self.limit(task) for task in {sample.task for sample in samples})
         attempt = next_attempt(self.store_root, self.run_id) if self.global_rank == 0 else 0
-        self.store = RolloutStore(
-            self.store_root, self.run_id, gather_objects(attempt)[0], settings=self._answer_settings()
-        )
+        settings = answer_settings(self.settings, self.reward, self.policy.path)
+        self.store = RolloutStore(self.store_root, self.run_id, gather_objects(attempt)[0], settings=settings)
 
     def play(
         self,
@@ -260,14 +260,6 @@ class GRPOModule(AnsweringModule):
             for i, prompt in enumerate(encoded)
         ]
 
-    def _answer_settings(self) -> str:
-        """Hash of what shapes answers and rewards, empty if it is not known."""
-        if not self.settings:
-            return ""
-        statistics = self.reward.statistics
-        measured = statistics.digest() if isinstance(statistics, Statistics) else ""
-        return hashlib.sha256(f"{self.settings}{measured}".encode()).hexdigest()[:16]
-
     def on_train_epoch_start(self) -> None:
         """Log the round, and make dropout a function of it: a restart begins here with a fresh generator."""
         torch.manual_seed(derive_seed(self.round_seed, 1, self.global_rank))
@@ -327,7 +319,9 @@ class GRPOModule(AnsweringModule):
     def on_train_batch_end(self, outputs: Any, batch: RolloutBatch, batch_idx: int) -> None:
         """Log the update of the round behind its last micro-batch."""
         super().on_train_batch_end(outputs, batch, batch_idx)
-        if self.trainer.is_last_batch:
+        if not self.trainer.is_last_batch:
+            self.termination.leave_together(self.trainer)
+        else:
             numbers = self.update_metrics.close()
             self.round_numbers = self.round_numbers | numbers
             self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=1, sync_dist=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -13,6 +16,7 @@ from medgrpo.data.encode import EncodedPrompt
 from medgrpo.data.prompts import derive_seed
 from medgrpo.modules.overlong import penalise_overlong
 from medgrpo.modules.rounds import RoundClock, settle_failures
+from medgrpo.rewards import CompositeReward, Statistics
 from medgrpo.rollout.failures import failures_of_round
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.rollout.stored_answers import StoredAnswers, stored_answers
@@ -21,7 +25,24 @@ from medgrpo.types import Completion, Reward
 if TYPE_CHECKING:
     from medgrpo.modules.grpo import GRPOModule
 
-__all__ = ["RoundAnswers"]
+__all__ = ["RoundAnswers", "answer_settings"]
+
+
+def answer_settings(settings: str, reward: CompositeReward, model: str) -> str:
+    """Hash of what shapes answers and rewards besides trained weights and prompts, empty if it is not known.
+
+    Args:
+        settings: Hash of the configuration; empty if it is not known.
+        reward: With its statistics read.
+        model: The model's directory: trained weights say nothing of frozen ones, so its files count.
+    """
+    if not settings:
+        return ""
+    statistics = reward.statistics
+    measured = statistics.digest() if isinstance(statistics, Statistics) else ""
+    found = [(path.name, path.stat()) for path in sorted(Path(model).glob("*")) if path.is_file()]
+    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+    return hashlib.sha256(f"{settings}{measured}{files}".encode()).hexdigest()[:16]
 
 
 class RoundAnswers:
@@ -98,11 +119,14 @@ class RoundAnswers:
 
         def progress(finished: int) -> None:
             bar.update(finished)
-            if trainer.received_sigterm:  # Lightning looks at the end of a batch only
+            if module.termination.told(trainer):  # Lightning looks at the end of a batch only
                 raise SIGTERMException
 
-        with bar, trainer.precision_plugin.forward_context(), failures_of_round(self.round_index):
-            return module.engine.generate(
+        completions: list[list[Completion]] = []
+        context = trainer.precision_plugin.forward_context()
+        # Ranks that have their answers wait for this one: it stops early, and all leave together.
+        with suppress(SIGTERMException), bar, context, failures_of_round(self.round_index):
+            completions = module.engine.generate(
                 list(prompts.values()),
                 n=module.group_size,
                 max_new_tokens=limits,
@@ -110,3 +134,5 @@ class RoundAnswers:
                 seeds=[derive_seed(self.seed, 0, slot, turn) for slot in prompts],
                 progress=progress,
             )
+        module.termination.leave_together(trainer)
+        return completions

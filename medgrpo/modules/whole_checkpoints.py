@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from medgrpo.services.files import whole_file
+from medgrpo.services.files import clear_parts, whole_file
 
 __all__ = ["WholeCheckpointIO"]
 
@@ -30,6 +30,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
+        clear_parts(path)  # rank 0 alone writes checkpoints of one file
         with whole_file(path) as file:
             try:
                 torch.save(checkpoint, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO
 
 from medgrpo.errors import UserError
 
-__all__ = ["read_json", "read_text", "whole_file", "whole_folder", "write_whole"]
+__all__ = ["clear_parts", "read_json", "read_text", "whole_file", "whole_folder", "write_whole"]
 
 _HINTS = {
     errno.ENOSPC: "no space is left on the disk; free some, or write elsewhere",
@@ -77,6 +78,21 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def clear_parts(path: str | Path) -> None:
+    """Remove what killed processes left of a file or folder that they were writing.
+
+    Args:
+        path: The file or folder, which no other process writes at the time.
+    """
+    path = Path(path)
+    name = glob.escape(f".{path.name}.")
+    for left in [*path.parent.glob(f"{name}*.part"), *path.parent.glob(f"{name}*.old")]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def write_whole(path: str | Path, content: str | bytes | Iterable[str]) -> Path:

@@ -88,9 +88,9 @@ def _config(scene: Path) -> dict[str, Any]:
     }
 
 
-def _fit(scene: Path, out: Path, **stop: Any) -> subprocess.CompletedProcess[str]:
+def _fit(scene: Path, out: Path, *options: str, **stop: Any) -> subprocess.CompletedProcess[str]:
     """Start or go on with a run, which may end at a moment."""
-    arguments = [f"--config={scene / 'run.yaml'}", f"--paths.root={out}", "--ckpt_path=last"]
+    arguments = [f"--config={scene / 'run.yaml'}", f"--paths.root={out}", "--ckpt_path=last", *options]
     if stop:
         config = scene / "stop.yaml"
         callback = {"class_path": "tests.integration.stops.Stop", "init_args": stop}
@@ -126,6 +126,13 @@ def _parts(out: Path) -> list[Path]:
     return [path for path in out.rglob("*") if path.suffix in (".part", ".old", ".tmp")]
 
 
+def _assert_stopped(done: subprocess.CompletedProcess[str]) -> None:
+    """The run ended by SIGTERM, in one line."""
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
+    assert done.stderr.count("stopped by SIGTERM; the same command with --ckpt_path=last continues") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_killed_again_and_again_it_ends_like_one_that_was_left_alone(scene: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     done = _fit(scene, whole)
@@ -139,12 +146,11 @@ def test_killed_again_and_again_it_ends_like_one_that_was_left_alone(scene: Path
     for stop in stops:
         done = _fit(scene, broken, **stop)
         assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
-    done = _fit(scene, broken, moment="generate", round_index=3, by="SIGTERM")
-    assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
-    assert done.stderr.rstrip().endswith(
-        "stopped by SIGTERM; the same command with --ckpt_path=last continues"
-    )
-    assert "Traceback" not in done.stderr
+    _assert_stopped(_fit(scene, broken, moment="generate", round_index=3, by="SIGTERM"))
+    # The last checkpoint is there, but neither the round's numbers in the log nor the export.
+    done = _fit(scene, broken, moment="saved", round_index=ROUNDS - 1)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    assert not (broken / "hf").exists()
     done = _fit(scene, broken)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -162,5 +168,20 @@ def test_killed_again_and_again_it_ends_like_one_that_was_left_alone(scene: Path
     assert logged == _metrics(whole)
     assert any(name.endswith("/reward_mean") for _, name in logged)
     assert (broken / "hf/model.safetensors").read_bytes() == (whole / "hf/model.safetensors").read_bytes()
-    # What a killed process was writing has another name, so that nothing takes it for a checkpoint.
-    assert [path.name.startswith(".last.ckpt") for path in _parts(broken)] == [True]
+    # What a killed process was writing is gone.
+    assert not _parts(broken)
+
+
+@pytest.mark.slow
+def test_two_processes_leave_together_and_read_their_answers_back(scene: Path, tmp_path: Path) -> None:
+    ranks = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=0")
+
+    def stored() -> list[tuple[int, int, int]]:
+        return sorted((s.step, s.rank, s.attempt) for s in map(read_shard, find_shards(tmp_path, "run")))
+
+    # One process is told while the other one waits for it.
+    _assert_stopped(_fit(scene, tmp_path, *ranks, moment="train", round_index=0, by="SIGTERM"))
+    assert stored() == [(0, 0, 0), (0, 1, 0)]
+    _assert_stopped(_fit(scene, tmp_path, *ranks, moment="generate", round_index=1, by="SIGTERM"))
+    assert stored() == [(0, 0, 0), (0, 1, 0)]
+    assert (tmp_path / "run/checkpoints/last.ckpt").is_file()
