@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from medgrpo import cli, commands
 from medgrpo.errors import UserError
@@ -178,6 +179,29 @@ def test_malformed_yaml_is_named_with_its_line(toy: Path, capsys: pytest.Capture
 def test_a_defect_keeps_its_traceback(fit: Fit) -> None:
     with pytest.raises(ZeroDivisionError):
         fit("--model.fail=defect")
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "status", "told"),
+    [
+        ("0", 143, ["medgrpo: stopped by SIGTERM; the same command with --ckpt_path=last continues"]),
+        ("1", 0, []),
+    ],
+)
+def test_one_process_tells_of_sigterm(
+    local_rank: str,
+    status: int,
+    told: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def leave() -> int:
+        raise SIGTERMException
+
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert cli.guarded(leave) == status
+    told = "medgrpo: stopped by SIGTERM; the same command with --ckpt_path=last continues"
+    assert capsys.readouterr().err.splitlines() == ([told] if status else [])
 
 
 def test_an_interruption_is_one_line_and_status_130(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_warn
 
 from medgrpo.errors import UserError
 from medgrpo.modules.sampling_file import FILE_NAME, write_sampling
@@ -50,8 +51,12 @@ class ExportHF(Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Export if a finished run was started again: it may have been killed before it could."""
-        if not self._exported:
-            self._export(trainer, pl_module)
+        if self._exported:
+            return
+        if is_sharded(pl_module.policy):  # a strategy that has ended brings no shards together
+            rank_zero_warn(f"{self.directory} stays as it is: export the finished run with medgrpo export")
+            return
+        self._export(trainer, pl_module)
 
     def _export(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._exported = True

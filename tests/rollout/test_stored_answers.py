@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from medgrpo.errors import UserError
+from medgrpo.modules.round_answers import answer_settings
+from medgrpo.rewards import CompositeReward, IdentityNormalizer, Statistics, summarise
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.rollout.stored_answers import StoredAnswers, group_id, stored_answers
 from medgrpo.types import ComponentScore, Judgement, Rollout, Sample
+from tests.modules.grpo_scene import VowelReward
 from tests.rollout.rollouts import make_rollout, make_sample
 
 TRUTH = [{"spans": [{"start": 1.1, "end": 3.0}]}]
@@ -126,3 +129,16 @@ def test_the_highest_attempt_counts(store: RolloutStore) -> None:
     found = stored_answers(again, 5, 0)
     assert found is not None
     assert found.fit({0: ask(group(0, question="Another?")[0])})
+
+
+def test_settings_statistics_and_the_models_files_count(tmp_path: Path) -> None:
+    reward = CompositeReward({"vowels": VowelReward({"tal": 1.0})}, IdentityNormalizer())
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    first = answer_settings("s", reward, str(tmp_path))
+    assert first == answer_settings("s", reward, str(tmp_path))
+    assert first != answer_settings("t", reward, str(tmp_path))
+    reward.statistics = Statistics({("d", "tal"): {"vowels@1": summarise([0.0, 0.5, 1.0])}})
+    second = answer_settings("s", reward, str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"another")
+    assert len({first, second, answer_settings("s", reward, str(tmp_path))}) == 3
+    assert answer_settings("", reward, str(tmp_path)) == ""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from medgrpo.errors import UserError
-from medgrpo.services.files import whole_file, whole_folder, write_whole
+from medgrpo.services.files import clear_parts, whole_file, whole_folder, write_whole
 
 
 def _names(folder: Path) -> list[str]:
@@ -79,3 +79,11 @@ def test_a_disk_that_refuses_is_one_line(
     with pytest.raises(UserError, match=rf"new: cannot be written: .*{told}"), writer(tmp_path / "new"):
         pass
     assert _names(tmp_path) == []
+
+
+def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
+    for name in (".a[1].ckpt.01.part", ".a[1].ckpt.01.old", ".b.ckpt.01.part", "a[1].ckpt"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".a[1].ckpt.02.part").mkdir()
+    clear_parts(tmp_path / "a[1].ckpt")
+    assert _names(tmp_path) == [".b.ckpt.01.part", "a[1].ckpt"]
