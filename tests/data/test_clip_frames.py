@@ -38,7 +38,7 @@ def test_the_configured_cache_decoder_and_limit_reach_the_encoder(kind: Any, tmp
         frame_cache=str(tmp_path / "cache"),
         frame_cache_gb=0.5,
     )
-    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(policy=policy))
+    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(policy=policy, bind=lambda *_: None))
     data.setup("test")
     store = told["cache"].store
     assert (store.root, store.max_bytes) == (tmp_path / "cache", 500_000_000)
