@@ -48,6 +48,8 @@ def shard_policy(policy: QwenVLPolicy, mesh: DeviceMesh) -> None:
     compute = torch.bfloat16 if policy.dtype_name == "bfloat16" else None
     options: dict[str, Any] = {
         "mesh": mesh,
+        # Of the last piece too, which FSDP2 would leave whole, in bfloat16, behind a forward alone.
+        "reshard_after_forward": True,
         "mp_policy": MixedPrecisionPolicy(
             param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False
         ),
