@@ -28,6 +28,7 @@ TOP = LEVEL["cli"]
 
 LATE = {
     "av",
+    "bitsandbytes",
     "decord",
     "deepspeed",
     "faster_whisper",

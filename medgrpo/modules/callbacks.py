@@ -10,8 +10,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 
 from medgrpo.errors import UserError
+from medgrpo.modules.hf_weights import refuse_partial_export
 from medgrpo.modules.sampling_file import FILE_NAME, write_sampling
-from medgrpo.modules.sharding import is_sharded, whole_state
+from medgrpo.modules.sharding import is_sharded
 from medgrpo.services.files import clear_parts, whole_folder
 
 __all__ = ["ExportHF"]
@@ -31,11 +32,13 @@ class ExportHF(Callback):
         self._exported = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Refuse, before training, a folder that holds anything but an earlier export.
+        """Refuse, before training, what cannot be exported after it.
 
         Raises:
-            UserError: If it does.
+            UserError: If the folder holds anything but an earlier export, or an adapter alone would leave out
+                other weights that are trained.
         """
+        refuse_partial_export(pl_module.policy, merge=self.merge)
         folder = Path(self.directory)
         self._exported = False
         if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE_NAME).is_file():
@@ -61,13 +64,12 @@ class ExportHF(Callback):
     def _export(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._exported = True
         policy = pl_module.policy
-        state = None
-        if is_sharded(policy):
-            state = whole_state(policy, merge=self.merge, keep=trainer.is_global_zero)
         if not trainer.is_global_zero:
+            if is_sharded(policy):  # rank 0 needs this one's pieces
+                policy.save_hf(self.directory, merge=self.merge)
             return
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         clear_parts(self.directory)
         with whole_folder(self.directory) as folder:
-            policy.save_hf(folder, merge=self.merge, state=state)
+            policy.save_hf(folder, merge=self.merge)
             write_sampling(folder, datamodule.sampling)

@@ -15,7 +15,9 @@ from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, PackedBatch
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
+from medgrpo.modules.hf_weights import merged_weights, write_directory
 from medgrpo.modules.patch_embedding import use_linear_patch_embedding
+from medgrpo.modules.quantization import Quantization, four_bit_options
 from medgrpo.modules.sharding import whole
 from medgrpo.modules.shared_prefix import GroupAttention, use_grouped_attention
 from medgrpo.modules.weight_hash import weights_hash
@@ -69,6 +71,8 @@ class QwenVLPolicy(nn.Module):
         group_layout: ``packed`` forwards the prompt of a group once and its answers behind it; ``rows``
             forwards it with every answer, several times slower, for comparison.
         group_attention: Kernel of packed groups: ``sdpa`` anywhere, ``flex`` (FlexAttention) on GPUs.
+        quantize: Keep the language model's own weights in four bits while adapters are trained (QLoRA); needs
+            the extra qlora.
     """
 
     def __init__(
@@ -82,8 +86,11 @@ class QwenVLPolicy(nn.Module):
         logit_chunk: int = 4096,
         group_layout: GroupLayout = "packed",
         group_attention: GroupAttention = "sdpa",
+        quantize: Quantization | None = None,
     ) -> None:
         super().__init__()
+        if quantize is not None and lora is None:
+            raise ValueError("policy.quantize keeps weights as they are: set policy.lora to train adapters")
         self.path = path
         self.lora = lora
         self.freeze_vision = freeze_vision
@@ -93,6 +100,7 @@ class QwenVLPolicy(nn.Module):
         self.logit_chunk = logit_chunk
         self.group_layout = group_layout
         self.group_attention = group_attention
+        self.quantize = quantize
         self.model: Any = None
         self.processor: Any = None
 
@@ -101,6 +109,7 @@ class QwenVLPolicy(nn.Module):
 
         Raises:
             UserError: If the directory is missing or holds another kind of model.
+            MissingExtraError: If it is to be quantized and bitsandbytes is not installed.
         """
         if self.model is not None:
             return
@@ -119,7 +128,11 @@ class QwenVLPolicy(nn.Module):
             self.processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
             dtype = getattr(torch, self.dtype_name)
             model = AutoModelForImageTextToText.from_pretrained(
-                directory, local_files_only=True, dtype=dtype, attn_implementation=self.attention
+                directory,
+                local_files_only=True,
+                dtype=dtype,
+                attn_implementation=self.attention,
+                **({} if self.quantize is None else four_bit_options(dtype)),
             )
         except (OSError, ValueError) as error:
             raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
@@ -292,43 +305,24 @@ class QwenVLPolicy(nn.Module):
             entropy = entropy.masked_scatter(batch.completion_mask, torch.cat(entropies))
         return out, entropy
 
-    @torch.no_grad()
     def merged_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Each weight under its name in a checkpoint, adapters folded in, without a copy of the model.
 
         Where weights are in pieces, all ranks must go through it together.
         """
-        for name, weight in self.qwen.state_dict().items():
-            if ".lora_" in name:
-                continue
-            weight = whole(weight)
-            layer, adapted, _ = name.partition(".base_layer.weight")
-            if adapted:
-                module = self.qwen.get_submodule(layer)
-                adapter = module.active_adapters[0]
-                down, up = (whole(part[adapter].weight) for part in (module.lora_A, module.lora_B))
-                weight = weight + (module.scaling[adapter] * (up @ down)).to(weight.dtype)
-            yield name.replace(".base_layer.", "."), weight
+        return merged_weights(self.qwen)
 
-    def save_hf(
-        self, directory: str | Path, *, merge: bool = True, state: dict[str, torch.Tensor] | None = None
-    ) -> None:
-        """Write a Hugging Face directory.
+    def save_hf(self, directory: str | Path, *, merge: bool = True) -> None:
+        """Write a Hugging Face directory; where weights are in pieces, all ranks call it and rank 0 writes.
 
         Args:
             directory: Created if missing.
             merge: Fold adapters into the weights; False writes the adapter alone.
-            state: The weights, merged or not, where the policy's own are in pieces.
-        """
-        model = self.model
-        if state is not None:
-            model = self.qwen if merge else model
-        elif self.lora is not None and merge:
-            import copy
 
-            model = copy.deepcopy(model).merge_and_unload()
-        model.save_pretrained(directory, state_dict=state)
-        self.processor.save_pretrained(directory)
+        Raises:
+            UserError: If the adapter alone would leave out other weights that were trained.
+        """
+        write_directory(self, directory, merge=merge)
 
     def fingerprint(self) -> str:
         """Short hash of the trainable weights, which names a policy in the rollout store."""

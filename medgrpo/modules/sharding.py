@@ -23,7 +23,6 @@ __all__ = [
     "refuse_split_rollouts",
     "shard_policy",
     "whole",
-    "whole_state",
 ]
 
 FORWARD_METHODS = ("logps_and_entropy",)
@@ -40,14 +39,23 @@ def shard_policy(policy: QwenVLPolicy, mesh: DeviceMesh) -> None:
     Args:
         policy: With its weights loaded, the same on all ranks.
         mesh: One-dimensional.
+
+    Raises:
+        UserError: If the weights are quantized.
     """
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
     if is_sharded(policy):
         return
+    if policy.quantize is not None:
+        raise UserError(
+            "policy.quantize does not go with FSDP2: four-bit weights fit on each GPU, use ddp.yaml"
+        )
     compute = torch.bfloat16 if policy.dtype_name == "bfloat16" else None
     options: dict[str, Any] = {
         "mesh": mesh,
+        # Of the last piece too, which FSDP2 would leave whole, in bfloat16, behind a forward alone.
+        "reshard_after_forward": True,
         "mp_policy": MixedPrecisionPolicy(
             param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False
         ),
@@ -72,24 +80,6 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def whole_state(policy: QwenVLPolicy, *, merge: bool, keep: bool) -> dict[str, torch.Tensor]:
-    """Weights of a policy put together from their pieces, on the CPU; all ranks must call it.
-
-    Args:
-        policy: In pieces.
-        merge: Adapters folded into the weights, under the names of a checkpoint; False takes all weights
-            under the names they have in training.
-        keep: Return them; False helps the ranks that do.
-    """
-    named = policy.merged_weights() if merge else policy.model.state_dict().items()
-    state = {}
-    for name, weight in named:
-        gathered = whole(weight.detach())
-        if keep:
-            state[name] = gathered.cpu()
-    return state
 
 
 def local_part(tensor: torch.Tensor) -> torch.Tensor:

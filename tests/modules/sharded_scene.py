@@ -82,6 +82,14 @@ def result(run: Any, module: Any) -> dict[str, Any]:
     }
 
 
+def fingerprint_after_a_look(module: Any, data: Any) -> str:
+    """Of weights that were forwarded without a backward; all ranks must call it."""
+    batch = module.encoder.collate_groups([module.encoder.prompt(data.samples[0])], [[[300, 301, 302]]])
+    with torch.no_grad():
+        module.policy.logps(batch)
+    return str(module.policy.fingerprint())
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
@@ -92,4 +100,5 @@ if __name__ == "__main__":
             run, module, data = make_run(folder, out, kind, rounds, {"devices": 2, "strategy": strategy})
             run.fit(module, data, ckpt_path=last)
             last = out / "checkpoints" / "last.ckpt"
-        torch.save(result(run, module), out / f"rank-{run.global_rank}.pt")
+        numbers = result(run, module) | {"looked": fingerprint_after_a_look(module, data)}
+        torch.save(numbers, out / f"rank-{run.global_rank}.pt")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from medgrpo.errors import UserError
+from medgrpo.modules.callbacks import ExportHF
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.modules.tiny import Family, tiny_sampling
 from tests.tiny_models import (
@@ -113,6 +116,38 @@ def test_lora_trains_adapters_and_merges_into_a_directory_that_loads(family: Fam
     assert handed.keys() == saved.keys()
     for name, weight in handed.items():
         torch.testing.assert_close(weight, saved[name], atol=1e-6, rtol=0)
+
+
+def test_an_adapter_alone_is_what_peft_loads(tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    policy = QwenVLPolicy(str(tiny_directory("qwen2_5_vl")), LoRA(rank=4, alpha=8), freeze_vision=True)
+    policy.setup()
+    encoder = policy.encoder(tiny_sampling("qwen2_5_vl"))
+    batch = encoder.collate([encoder.prompt(frame_list_sample(tmp_path))], [encoder.answer(ANSWERS[0])])
+    before = policy.logps(batch).detach()
+    for name, parameter in policy.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    policy.eval()
+    policy.save_hf(tmp_path / "adapter", merge=False)
+    assert not (tmp_path / "adapter" / "model.safetensors").exists()
+    other = QwenVLPolicy(policy.path)
+    other.setup()
+    other.model = PeftModel.from_pretrained(other.model, tmp_path / "adapter")
+    other.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(other.logps(batch), policy.logps(batch), atol=1e-6, rtol=0)
+        assert (policy.logps(batch) - before).abs().max() > 1e-3
+
+
+def test_an_adapter_alone_may_not_leave_trained_weights_out(tmp_path: Path) -> None:
+    policy, _ = tiny_policy("qwen2_5_vl", LoRA(rank=4))
+    with pytest.raises(UserError, match="leaves out the vision tower"):
+        policy.save_hf(tmp_path / "adapter", merge=False)
+    with pytest.raises(UserError, match="leaves out the vision tower"):
+        ExportHF(str(tmp_path), merge=False).on_fit_start(Trainer(), SimpleNamespace(policy=policy))
+    assert not (tmp_path / "adapter").exists()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
