@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from medgrpo.errors import UserError
 
@@ -16,15 +17,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m app",
         description="Look at what a model in training answers, and why each answer got its reward. "
-        "Serves a web page on this machine only (127.0.0.1) and reads the runs without changing them.",
+        "Serves web pages on this machine only (127.0.0.1) and reads the runs without changing them.",
     )
     parser.add_argument("--runs", default="runs", help="folder that training wrote to (default: %(default)s)")
-    parser.add_argument("--port", type=int, help="port of the page (default: the first free one from 7860)")
+    parser.add_argument(
+        "--workspace",
+        help="folder for what is made here: verdicts, review clips, the search index (default: beside the "
+        "runs, their name with -review)",
+    )
+    parser.add_argument("--port", type=int, help="port of the pages (default: the first free one from 7860)")
     options = parser.parse_args(arguments)
     try:
-        from app.server import launch
+        from app.context import Context
+        from app.index import RolloutIndex
+        from app.site.audit import AuditLog
+        from app.site.server import serve
+        from app.workspace import open_workspace
 
-        launch(options.runs, options.port)
+        index = RolloutIndex(options.runs)
+        workspace = open_workspace(options.workspace, options.runs)
+        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit)), options.port)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

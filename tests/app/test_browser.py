@@ -67,7 +67,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     opened.on("request", lambda request: asked.append(request.url))
     opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(address)
+    opened.goto(f"{address}training/")
     yield opened
     opened.close()
     assert asked
@@ -99,7 +99,7 @@ def test_a_group_opens_with_all_answers_and_the_judges_reasons(page: Page) -> No
 
 
 def test_hostile_answers_stay_text(page: Page, address: str) -> None:
-    page.goto(f"{address}?run=demo&step=7&group=summary-7")
+    page.goto(f"{address}training/?run=demo&step=7&group=summary-7")
     hostile = page.locator("article.group .answer", has_text="onerror").first
     expect(hostile).to_contain_text("${window.hacked=1}")
     expect(hostile).to_contain_text("{{7*7}}")
@@ -120,7 +120,7 @@ def test_filters_narrow_the_list(page: Page) -> None:
 
 
 def test_a_link_opens_its_group_and_survives_a_reload(page: Page, address: str) -> None:
-    page.goto(f"{address}?run=demo&step=3&group=tal-3")
+    page.goto(f"{address}training/?run=demo&step=3&group=tal-3")
     for _ in range(2):
         expect(page.locator("article.group svg.timeline")).to_be_visible()
         expect(page.locator("article.group")).to_contain_text("round 3 of training")
@@ -131,9 +131,9 @@ def test_a_link_opens_its_group_and_survives_a_reload(page: Page, address: str) 
 
 
 def test_boxes_are_drawn_and_a_foreign_link_is_answered(page: Page, address: str) -> None:
-    page.goto(f"{address}?run=demo&step=2&group=stg-2")
+    page.goto(f"{address}training/?run=demo&step=2&group=stg-2")
     expect(page.locator("article.group svg .box.expert")).to_have_count(40)
-    page.goto(f"{address}?run=%3Cb%3E&step=2&group=%3Cimg%20src%3Dx%3E")
+    page.goto(f"{address}training/?run=%3Cb%3E&step=2&group=%3Cimg%20src%3Dx%3E")
     expect(page.locator("#group")).to_contain_text("no such group")
 
 
@@ -141,7 +141,7 @@ def test_no_file_of_the_run_can_be_fetched(page: Page, scene: Path, address: str
     shard = next((scene / "runs").rglob("*.parquet"))
     for path in (shard, scene / "frames" / "000.jpg", Path("/etc/passwd"), ROOT / "pyproject.toml"):
         for spelled in (str(path), str(path).replace("/", "%2f"), f"{scene}/../{path}"):
-            answer = page.request.get(f"{address}gradio_api/file={spelled}")
+            answer = page.request.get(f"{address}training/gradio_api/file={spelled}")
             assert answer.status in (403, 404), spelled
     assert "default-src 'self'" in page.request.get(address).headers["content-security-policy"]
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.page import Dashboard
-from app.reader import MEASURES, RolloutIndex
-from app.words import component_words, task_words
+from app.index import MEASURES, RolloutIndex
+from app.show.words import component_words, task_words
+from app.training.page import Dashboard
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.tasks import TASKS
 from medgrpo.types import Box, Clip, Region

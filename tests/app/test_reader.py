@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.reader import MEASURES, RolloutIndex
+from app.index import MEASURES, RolloutIndex
 from medgrpo.errors import UserError
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import Judgement

@@ -4,15 +4,19 @@ Annotations are evaluated here, not deferred: Gradio reads those of event handle
 package that is imported late.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from app.html import Html, el, note
-from app.overview import curves_page, empty_page, problems_note, run_line, table_page
-from app.reader import MEASURES, RolloutIndex
-from app.review import GROUP_COLUMNS, group_cells, group_page
-from app.words import task_words
+from app.context import Context
+from app.index import MEASURES, RolloutIndex
+from app.show.frame import footer, header
+from app.show.frame import page as page_of
+from app.show.html import Html, el, note
+from app.show.words import task_words
+from app.training.group import GROUP_COLUMNS, group_cells, group_page
+from app.training.overview import curves_page, empty_page, problems_note, run_line, table_page
 from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,16 +33,12 @@ _ORDERS = [
 ]
 _LIMIT = 200
 _REFRESH_SECONDS = 5
+_TITLE = "Training"
 _INTRODUCTION = (
-    "A model looks at a clip and answers a question several times. Each answer gets a reward: how well it "
-    "agrees with the expert's annotation, how close its wording is to the reference, and what a judge says "
-    "about it. Answers that are better than their group become more likely, the others less. Here you can "
-    "see how the rewards develop (Overview), and read every answer with the reasons for its reward (Answers)."
+    "Each answer of the model gets a reward. Answers that are better than their group become more likely, "
+    "the others less. Here you can see how the rewards develop (Overview), and read every answer with the "
+    "reasons for its reward (Answers)."
 )
-
-
-def _page(*parts: object) -> Html:
-    return el("div", *parts, class_="medgrpo")
 
 
 class Dashboard:
@@ -66,14 +66,14 @@ class Dashboard:
         problems = problems_note(self.index.problems)
         summary = next((r for r in self.index.runs() if r.run == run), None)
         if summary is None:
-            return _page(problems, empty_page(str(self.index.folder)))
+            return page_of(problems, empty_page(str(self.index.folder)))
         rewards, raws = self.index.curves(summary.run, "reward"), self.index.curves(summary.run, "raw")
         chosen = {"reward": rewards, "raw": raws}.get(measure)
         points = self.index.curves(summary.run, measure) if chosen is None else chosen
         values = el(
             "section", el("h3", "All values"), table_page(self.index.pairs(summary.run), rewards, raws)
         )
-        return _page(problems, run_line(summary), curves_page(points, measure), values)
+        return page_of(problems, run_line(summary), curves_page(points, measure), values)
 
     def groups(self, run: str | None, dataset: str, task: str, step: str, order: str) -> list[list[str]]:
         """The list of groups under the filters; an empty filter passes all."""
@@ -92,15 +92,17 @@ class Dashboard:
     def group(self, run: str | None, step: str, group_id: str) -> Html:
         """One group, or why it cannot be shown."""
         if not run or not group_id or not step.isdecimal():
-            return _page(note("Choose a group in the list above to read its answers."))
+            return page_of(note("Choose a group in the list above to read its answers."))
         try:
             rows = self.index.group(run, int(step), group_id)
         except UserError as error:
-            return _page(note(error, "warning"))
+            return page_of(note(error, "warning"))
         if not rows:
-            return _page(note("There is no such group in this run. Choose one in the list above.", "warning"))
+            return page_of(
+                note("There is no such group in this run. Choose one in the list above.", "warning")
+            )
         link = "?" + urlencode({"run": run, "step": step, "group": group_id})
-        return _page(
+        return page_of(
             el("p", el("a", "Link to this group", href=link), class_="small"), group_page(rows, self.base)
         )
 
@@ -117,9 +119,16 @@ class Dashboard:
         )
 
 
-def build(dashboard: Dashboard) -> "gr.Blocks":
-    """The page with its events. Every value that goes to an ``HTML`` component is escaped :class:`Html`."""
+def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
+    """The page with its events. Every value that goes to an ``HTML`` component is escaped :class:`Html`.
+
+    Args:
+        context: What is shown.
+        links: (path, title) of all pages.
+    """
     import gradio as gr
+
+    dashboard = Dashboard(context.index, context.base)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -152,8 +161,8 @@ def build(dashboard: Dashboard) -> "gr.Blocks":
         group_id, step = (str(value) for value in event.row_value[:2])
         return dashboard.group(run, step, group_id)
 
-    with gr.Blocks(title="medgrpo", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.HTML(_page(el("h1", "Training review"), el("p", _INTRODUCTION, class_="muted")))
+    with gr.Blocks(title=f"{_TITLE} - medgrpo", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.HTML(header(_TITLE, _INTRODUCTION, links))
         seen = gr.State(0)
         run = gr.Dropdown(label="Training run", choices=[], interactive=True, elem_id="run")
         with gr.Tabs(selected="overview") as tabs:
@@ -182,7 +191,7 @@ def build(dashboard: Dashboard) -> "gr.Blocks":
                     elem_id="groups",
                 )
                 group = gr.HTML(elem_id="group")
-        gr.HTML(_page(el("p", "Research use only. Not for decisions about patients.", class_="muted small")))
+        gr.HTML(footer())
 
         filters = [dataset, task, step]
         listing: dict[str, Any] = {

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
-from app.charts import curve_chart
-from app.html import Html, el, join, note, number, signed, table
-from app.reader import MEASURES, CurvePoint, RunSummary
-from app.words import component_words, task_words
+from app.index import MEASURES, CurvePoint, RunSummary
+from app.show.charts import curve_chart
+from app.show.html import Html, el, join, note, number, signed, table
+from app.show.words import component_words, task_words
 
 __all__ = ["WINDOW", "curves_page", "empty_page", "problems_note", "run_line", "table_page"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.html import Html, el, number
+from app.show.html import Html, el, number
 
 __all__ = ["Lane", "box_overlay", "curve_chart", "timeline"]
 

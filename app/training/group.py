@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.charts import Lane, box_overlay, timeline
-from app.html import Html, el, join, note, number, signed, table, word_difference
-from app.media import Picture, evenly, pictures, seen_times
-from app.reader import GroupRow
-from app.words import DIMENSION_HELP, component_words, plain, skip_words, status_words, task_words
+from app.index import GroupRow
+from app.show.charts import Lane, box_overlay, timeline
+from app.show.html import Html, el, join, note, number, signed, table, word_difference
+from app.show.media import Picture, evenly, pictures, seen_times
+from app.show.words import DIMENSION_HELP, component_words, plain, skip_words, status_words, task_words
 from medgrpo.data.coordinates import CANVASES, canvas_of
 from medgrpo.rollout.schema import rollout_from_row
 from medgrpo.tasks import get_task

@@ -25,7 +25,7 @@ def _escape(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def el(name: str, *children: object, **attributes: object) -> Html:
+def el(name: str, /, *children: object, **attributes: object) -> Html:
     """One element.
 
     Args:

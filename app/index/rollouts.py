@@ -293,12 +293,13 @@ class RolloutIndex:
                 problems[file] = f"{file}: {str(error).splitlines()[0]}"
         return problems
 
-    def _rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Ask the tables; parameters are named, ``$run`` for ``run``."""
         return self._connection.cursor().execute(sql, values).fetchall()
 
     def runs(self) -> list[RunSummary]:
         """All runs, the one that wrote last first."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT run, min(step), max(step), count(*), strftime(max(written), '%d %b %Y, %H:%M') "
             "FROM answers GROUP BY run ORDER BY max(written) DESC, run"
         )
@@ -308,7 +309,7 @@ class RolloutIndex:
         """One point a round and line, in the order of dataset, task, series and round."""
         chosen = MEASURES[measure]
         series = "name" if chosen.table == "parts" else "''"
-        rows = self._rows(
+        rows = self.rows(
             f"""
             WITH lines AS (
                 SELECT t.run, t.dataset, t.task, {series} AS series, {chosen.reference} AS reference
@@ -328,7 +329,7 @@ class RolloutIndex:
 
     def pairs(self, run: str) -> list[tuple[str, str, int, int, int, int]]:
         """Dataset, task, answers, unreadable, cut off and failed judgements of each pair."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT dataset, task, count(*), count(*) FILTER (parse_status = 'failed'), "
             "count(*) FILTER (truncated), count(*) FILTER (judge_status NOT IN ('ok', 'gated')) "
             "FROM answers WHERE run = $run GROUP BY ALL ORDER BY dataset, task",
@@ -338,7 +339,7 @@ class RolloutIndex:
 
     def steps(self, run: str) -> list[int]:
         """The rounds of a run, newest first."""
-        rows = self._rows("SELECT DISTINCT step FROM answers WHERE run = $run ORDER BY step DESC", run=run)
+        rows = self.rows("SELECT DISTINCT step FROM answers WHERE run = $run ORDER BY step DESC", run=run)
         return [row[0] for row in rows]
 
     def groups(
@@ -352,7 +353,7 @@ class RolloutIndex:
         limit: int = 200,
     ) -> list[GroupRow]:
         """The groups of a run that pass the filters; ``order``: newest, oldest, best, worst or spread."""
-        rows = self._rows(
+        rows = self.rows(
             f"""
             SELECT step, group_id, any_value(dataset), any_value(task), any_value(video_id), count(*),
                 avg(reward) FILTER (isfinite(reward)) AS mean, max(reward) FILTER (isfinite(reward)) AS best,
@@ -378,7 +379,7 @@ class RolloutIndex:
         Raises:
             UserError: If its shard can no longer be read.
         """
-        files = self._rows(
+        files = self.rows(
             "SELECT DISTINCT file FROM answers WHERE run = $run AND step = $step AND group_id = $group",
             run=run,
             step=step,

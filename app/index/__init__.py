@@ -1,0 +1,5 @@
+"""What is known about the runs: an index over their rollout stores, and questions to it."""
+
+from app.index.rollouts import MEASURES, CurvePoint, GroupRow, Measure, RolloutIndex, RunSummary
+
+__all__ = ["MEASURES", "CurvePoint", "GroupRow", "Measure", "RolloutIndex", "RunSummary"]

@@ -1,0 +1,40 @@
+"""The pages of the site, each a Gradio app of its own: one sends nothing of another to the browser."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.context import Context
+from app.training.page import build as build_training
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+__all__ = ["PAGES", "Page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page.
+
+    Attributes:
+        path: Where, without slashes.
+        title: What links to it say.
+        purpose: What one does there, in a sentence.
+        build: Makes it, given what pages share and the (path, title) of all pages.
+    """
+
+    path: str
+    title: str
+    purpose: str
+    build: Callable[[Context, Sequence[tuple[str, str]]], "gr.Blocks"]
+
+
+PAGES = (
+    Page(
+        "training",
+        "Training",
+        "See how the rewards of a run develop, and read every answer with the reasons for its reward.",
+        build_training,
+    ),
+)
