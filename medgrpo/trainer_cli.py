@@ -64,8 +64,6 @@ def run_trainer(command: str, argv: Sequence[str]) -> int:
     """
     # Lightning's advertisement for a logger that uploads.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
-    # DeepSpeed says so when it is imported, into what --print_config prints.
-    logging.getLogger("DeepSpeed").addFilter(_is_no_missing_gpu)
     with warnings.catch_warnings():
         # Lightning 2.6 calls what jsonargparse 5 will remove; the dependency is held below 5.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -77,10 +75,6 @@ def run_trainer(command: str, argv: Sequence[str]) -> int:
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
     return "litlogger" not in record.getMessage()
-
-
-def _is_no_missing_gpu(record: logging.LogRecord) -> bool:
-    return "Setting accelerator to CPU" not in record.getMessage()
 
 
 def mask_secrets(node: Any, key: str = "") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,13 @@ def test_deepspeed_that_is_not_installed_is_told(
     given = ("--paths.model=m", "--paths.records=r", "--paths.statistics=s")
     assert cli.main(["fit", *files, *given]) == 2
     assert "medgrpo[deepspeed]" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(("text", "said"), [("Setting accelerator to CPU. If you", False), ("other", True)])
+def test_deepspeed_says_nothing_where_commands_print(text: str, said: bool) -> None:
+    logger = logging.getLogger("DeepSpeed")
+    record = logger.makeRecord(logger.name, logging.WARNING, __file__, 1, text, (), None)
+    assert bool(logger.filter(record)) is said
 
 
 @pytest.mark.parametrize("stage", [2, 3])
