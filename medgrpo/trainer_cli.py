@@ -30,6 +30,7 @@ from medgrpo import __version__
 from medgrpo.commands import TRAINER_COMMANDS
 from medgrpo.compose import compose, environment_overrides, split_arguments
 from medgrpo.errors import MissingExtraError, UserError
+from medgrpo.modules.sharding import refuse_unserved
 from medgrpo.modules.whole_checkpoints import WholeCheckpointIO
 from medgrpo.parse_errors import useful_line
 from medgrpo.services.files import write_whole
@@ -175,9 +176,12 @@ class TrainerCLI(LightningCLI):
 
         Raises:
             MissingExtraError: If the strategy is DeepSpeed's, which is not installed.
-            UserError: If a constructor refuses a value.
+            UserError: If the strategy is not served, or a constructor refuses a value.
         """
         strategy = self._get(self.config, "trainer", default={}).get("strategy")
+        strategy = getattr(strategy, "class_path", strategy)
+        # Before Lightning finds out what the strategy lacks here.
+        refuse_unserved(str(strategy))
         if "deepspeed" in str(strategy).lower() and find_spec("deepspeed") is None:
             raise MissingExtraError("deepspeed", "deepspeed")
         try:
