@@ -11,6 +11,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "Setting accelerator to CPU" not in record.getMessage()
 
 
-# Where DeepSpeed is installed, every save_pretrained imports it, and without a GPU it says so on stdout, among
-# what a command prints for other programs.
+# Where DeepSpeed is installed, save_pretrained imports it, and without a GPU it says so on stdout, where
+# commands print for other programs.
 logging.getLogger("DeepSpeed").addFilter(_is_news)

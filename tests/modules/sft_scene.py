@@ -6,6 +6,7 @@ As a program, ``python tests/modules/sft_scene.py RECORDS FOLDER MAX_BAD_CLIPS``
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
@@ -65,6 +66,18 @@ def spoil(records: Path, *clips: int) -> None:
     for clip in clips:
         path = records.with_name(f"{clip}_2.jpg")
         path.write_bytes(path.read_bytes()[:200])
+
+
+class Terminate(Callback):
+    """Sends SIGTERM to one process before a micro-batch, as a scheduler may in the middle of a step."""
+
+    def __init__(self, batch: int, rank: int = 0) -> None:
+        self.batch = batch
+        self.rank = rank
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if (batch_idx, trainer.global_rank) == (self.batch, self.rank):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def fit(
