@@ -1,13 +1,8 @@
-"""A tiny run of GRPO: the synthetic world, a tiny Qwen2.5-VL, real rewards, in seconds.
-
-As a program, ``python tests/modules/grpo_scene.py FOLDER DEVICES`` trains it on several processes: once with
-a reward that fails on the second of them, and once more as one process would.
-"""
+"""A tiny run of GRPO: the synthetic world, a tiny Qwen2.5-VL, real rewards, in seconds."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -158,12 +153,11 @@ def weights(module: GRPOModule) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.policy.named_parameters()}
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
-    ddp = {"devices": int(sys.argv[2]), "strategy": "ddp"}
-    broken_on_rank_1 = BrokenReward if int(os.environ.get("LOCAL_RANK", "0")) == 1 else VowelReward
-    run, grpo, rounds_of_data = make_run(
+def train_on_two_ranks(folder: Path) -> None:
+    """Once with a reward that fails on the second of them, and once more as one process would."""
+    ddp = {"devices": 2, "strategy": "ddp"}
+    broken_on_rank_1 = BrokenReward if os.environ["LOCAL_RANK"] == "1" else VowelReward
+    run, module, data = make_run(
         folder,
         folder / "ddp",
         trainer=ddp,
@@ -172,10 +166,10 @@ if __name__ == "__main__":
         data={"tokens_per_batch": DDP_TOKENS},
         callbacks=[GradientShares(every=2)],  # of the first round alone
     )
-    run.fit(grpo, rounds_of_data)
-    torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")
+    run.fit(module, data)
+    torch.save(weights(module), folder / "ddp" / f"weights-{run.global_rank}.pt")
     shares = {name: float(v) for name, v in run.callback_metrics.items() if "/grad_share/" in name}
     torch.save(shares, folder / "ddp" / f"shares-{run.global_rank}.pt")
-    run, grpo, rounds_of_data = one_step_rounds(folder, folder / "ddp-as-one", ddp)
-    run.fit(grpo, rounds_of_data)
-    torch.save((weights(grpo), metrics(run)), folder / "ddp-as-one" / f"result-{run.global_rank}.pt")
+    run, module, data = one_step_rounds(folder, folder / "ddp-as-one", ddp)
+    run.fit(module, data)
+    torch.save((weights(module), metrics(run)), folder / "ddp-as-one" / f"result-{run.global_rank}.pt")

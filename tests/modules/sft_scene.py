@@ -1,13 +1,9 @@
-"""A tiny run of supervised fine-tuning: clips of one colour each, with two questions a clip, in seconds.
-
-As a program, ``python tests/modules/sft_scene.py RECORDS FOLDER MAX_BAD_CLIPS`` trains on two processes.
-"""
+"""A tiny run of supervised fine-tuning: clips of one colour each, with two questions a clip, in seconds."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +126,8 @@ def fit(
     return module
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    out = Path(sys.argv[2])
+def train_on_two_ranks(records: Path, folder: Path, max_bad_clips: int) -> None:
+    """Five steps; each rank leaves its weights."""
     ddp = {"devices": 2, "strategy": "ddp"}
-    trained = fit(Path(sys.argv[1]), out, 5, trainer=ddp, clips_per_batch=1, max_bad_clips=int(sys.argv[3]))
-    torch.save(trained.policy.state_dict(), out / f"weights-{os.environ.get('LOCAL_RANK', '0')}.pt")
+    trained = fit(records, folder, 5, trainer=ddp, clips_per_batch=1, max_bad_clips=max_bad_clips)
+    torch.save(trained.policy.state_dict(), folder / f"weights-{os.environ['LOCAL_RANK']}.pt")

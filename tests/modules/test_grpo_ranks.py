@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from medgrpo.rollout.store import read_rollouts
+from tests import forks
 from tests.modules import grpo_scene as scenes
 
 
@@ -25,17 +23,8 @@ def _same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> boo
 
 @pytest.mark.slow
 def test_two_processes_train_one_policy(scene: Path) -> None:
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, str(Path(scenes.__file__)), str(scene), "2"],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    for ended in forks.run(scenes.train_on_two_ranks, scene, ranks=2):
+        assert ended.returncode == 0, ended.stderr[-2000:]
     out = scene / "ddp"
     assert _same_weights(*(torch.load(out / f"weights-{rank}.pt") for rank in (0, 1)))
     shares, others = (torch.load(out / f"shares-{rank}.pt") for rank in (0, 1))
