@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from medgrpo.rollout import VLLMEngine
 from tests.rollout.engines import TOLERANCE, film_prompt, largest_difference, shift_weights
 
 pytestmark = pytest.mark.vllm
+
+
+@pytest.fixture(autouse=True)
+def same_weights_for_others(engine: VLLMEngine) -> Iterator[None]:
+    """Other tests find the policy as it was loaded."""
+    before = {name: weight.clone() for name, weight in engine.policy.state_dict().items()}
+    yield
+    engine.policy.load_state_dict(before)
 
 
 def test_new_weights_reach_the_engine(engine: VLLMEngine, film: Path) -> None:
