@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from medgrpo.data.grpo import GRPOData
 from medgrpo.data.records import read_rows
 from medgrpo.data.synthetic.writer import write_world
+from medgrpo.errors import UserError
 from medgrpo.modules.gradient_shares import GradientShares
 from medgrpo.modules.grpo import GRPOModule
 from medgrpo.modules.policy import QwenVLPolicy
@@ -173,3 +174,20 @@ def train_on_two_ranks(folder: Path) -> None:
     run, module, data = one_step_rounds(folder, folder / "ddp-as-one", ddp)
     run.fit(module, data)
     torch.save((weights(module), metrics(run)), folder / "ddp-as-one" / f"result-{run.global_rank}.pt")
+
+
+def stop_on_two_ranks(folder: Path) -> int:
+    """A reward fails on the second rank alone, which is to end the run: 2 where it did so in one line."""
+    broken_on_rank_1 = BrokenReward if os.environ["LOCAL_RANK"] == "1" else VowelReward
+    run, module, data = make_run(
+        folder,
+        folder / "ddp-stop",
+        trainer={"devices": 2, "strategy": "ddp"},
+        module={"reward": make_reward(broken_on_rank_1), "on_failed_reward": "stop"},
+    )
+    try:
+        run.fit(module, data)
+    except UserError as error:
+        print(error)
+        return 2
+    return 0

@@ -72,3 +72,10 @@ def test_two_processes_train_one_policy(scene: Path) -> None:
         read_rollouts(scene / name, "t")["completion_ids"].to_pylist() for name in ("ddp-as-one", "as-one")
     ]
     assert sorted(rows[0]) == sorted(rows[1])
+
+
+def test_both_ranks_stop_when_a_reward_fails_on_one(scene: Path) -> None:
+    ends = forks.run(scenes.stop_on_two_ranks, scene, ranks=2)
+    assert [end.returncode for end in ends] == [2, 2], ends
+    assert ends[0].stdout == ends[1].stdout
+    assert "1 group(s) of this round have a failed reward, the first: vowels (timeout)" in ends[0].stdout
