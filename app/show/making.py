@@ -125,6 +125,8 @@ def _make_and_tell(clip: Clip, folder: Path, told: Connection) -> None:
         )  # for whoever runs the dashboard, paths and all
         reason = _UNREADABLE
     except UserError as error:
-        reason = str(error).replace(f"{folder}/", "")
+        cause = error.__cause__
+        why = cause.strerror if isinstance(cause, OSError) else str(error).replace(f"{folder}/", "")
+        reason = f"It cannot be stored on this machine ({why})."
     told.send(reason)
     told.close()
