@@ -11,7 +11,7 @@ from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from medgrpo.data.review_clips import ReviewClip, make_review_clip, review_clip
+from medgrpo.data.review_clips import ReviewClip, clear_abandoned, make_review_clip, review_clip
 from medgrpo.errors import ClipError, UserError
 from medgrpo.types import Clip
 
@@ -47,6 +47,7 @@ class ClipMaker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        clear_abandoned(folder)
         self._states: dict[str, ClipState] = {}
         self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[tuple[str, Clip]] = queue.SimpleQueue()

@@ -59,11 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the films."""
+    from medgrpo.data.review_clips import clear_abandoned
     from medgrpo.data.review_filling import make_review_clips
 
     if args.workers < 1:
         raise UserError(f"--workers must be at least 1, got {args.workers}")
     folder = _folder(args)
+    clear_abandoned(folder)
     unread: list[str] = []
     clips: list[Clip] = []
     for source in args.sources:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,12 @@ from medgrpo.errors import ClipError, UserError
 from medgrpo.services.files import read_json, whole_file, write_whole
 from medgrpo.types import Clip
 
-__all__ = ["ReviewClip", "Sidecar", "make_review_clip", "review_clip", "rooted"]
+__all__ = ["ReviewClip", "Sidecar", "clear_abandoned", "make_review_clip", "review_clip", "rooted"]
 
 _VERSION = 1
+
+ABANDONED_SECONDS = 86_400.0
+"""Age of an unfinished film that nobody is making any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,19 @@ def make_review_clip(clip: Clip, folder: Path) -> ReviewClip:
         told = _told(clip, shown, pictures, hidden=len(times) - len(indices), frames=len(times))
         write_whole(made.sidecar, json.dumps(told))
     return made
+
+
+def clear_abandoned(folder: Path) -> None:
+    """Remove what killed makers left a day ago or earlier: pictures of patients should not pile up unseen.
+
+    Args:
+        folder: Of films; need not be there.
+    """
+    latest = time.time() - ABANDONED_SECONDS
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):  # another process was faster
+            if part.stat().st_mtime < latest:
+                part.unlink()
 
 
 def _told(

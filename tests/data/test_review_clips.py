@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from medgrpo.data import review_clips, review_film
-from medgrpo.data.review_clips import ReviewClip, make_review_clip, review_clip, rooted
+from medgrpo.data.review_clips import ReviewClip, clear_abandoned, make_review_clip, review_clip, rooted
 from medgrpo.data.review_pictures import review_size
 from medgrpo.errors import ClipError, UserError
 from medgrpo.types import Clip
@@ -210,3 +210,17 @@ def test_a_damaged_sidecar_is_told(tmp_path: Path) -> None:
         made.sidecar.write_text(content)
         with pytest.raises(UserError, match=r"\.json"):
             made.read()
+
+
+def test_what_killed_makers_left_goes_after_a_day(tmp_path: Path) -> None:
+    made = make_review_clip(Clip(frames(tmp_path / "f", [(60, 80)]), times=(0.0,)), tmp_path / "m")
+    old, new = (tmp_path / "m" / f".{made.key}.mp4.{name}.part" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    os.utime(made.film, (1, 1))
+    clear_abandoned(tmp_path / "m")
+    assert not old.exists()
+    assert new.exists()
+    assert made.ready
+    clear_abandoned(tmp_path / "nowhere")
