@@ -21,6 +21,11 @@ class Workspace:
     folder: Path
 
     @property
+    def media(self) -> Path:
+        """Folder of the films that browsers play."""
+        return self.folder / "media"
+
+    @property
     def audit(self) -> Path:
         """SQLite file of who looked at what."""
         return self.folder / "audit.sqlite"
