@@ -1,0 +1,1 @@
+"""The web server, who may ask it, and what it refuses."""
