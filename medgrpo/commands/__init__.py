@@ -30,5 +30,6 @@ COMMANDS = {
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
+    "compact": "medgrpo.commands.compact",
     "serve-rollouts": "medgrpo.commands.serve_rollouts",
 }
