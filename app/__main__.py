@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         index = RolloutIndex(options.runs)
         workspace = open_workspace(options.workspace, options.runs)
+        index.keep_in(workspace.index)
         serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit)), options.port)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

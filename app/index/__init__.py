@@ -2,7 +2,7 @@
 
 from app.index.groups import ORDERS, GroupFilter, GroupRow
 from app.index.measures import MEASURES, Measure
-from app.index.rollouts import CurvePoint, RolloutIndex, RunSummary
+from app.index.rollouts import CurvePoint, RolloutIndex, RunSummary, SearchState
 
 __all__ = [
     "MEASURES",
@@ -13,4 +13,5 @@ __all__ = [
     "Measure",
     "RolloutIndex",
     "RunSummary",
+    "SearchState",
 ]

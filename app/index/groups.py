@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 __all__ = ["ORDERS", "GroupFilter", "GroupRow", "list_groups"]
 
 Ask = Callable[..., list[tuple[Any, ...]]]
@@ -103,10 +105,11 @@ _ANSWER_CONDITIONS = {
     "reward_to": "reward <= $reward_to",
     "parse_status": "parse_status = $parse_status",
 }
+_MATCHED = "SELECT run, step, group_id FROM answers JOIN matched USING (shard, row)"
 
 
 def list_groups(
-    ask: Ask, chosen: GroupFilter, order: str, offset: int, limit: int, matched: str = ""
+    ask: Ask, chosen: GroupFilter, order: str, offset: int, limit: int, matched: pa.Table | None = None
 ) -> tuple[list[GroupRow], int]:
     """A page of the list, and how many groups pass the filters in all.
 
@@ -116,11 +119,12 @@ def list_groups(
         order: One of :data:`ORDERS`.
         offset: Groups before the page.
         limit: Groups on the page.
-        matched: Query of the (run, step, group_id) that pass the filter on texts; empty if all do.
+        matched: The (shard, row) of an answer of each group that passes the filter on texts; None if all do.
     """
     conditions, values = _conditions(chosen)
-    if matched:
-        conditions.append(f"(run, step, group_id) IN ({matched})")
+    if matched is not None:
+        conditions.append(f"(run, step, group_id) IN ({_MATCHED})")
+        values["matched"] = matched
     passing = f"FROM groups WHERE {' AND '.join(conditions) or 'true'}"
     ((total,),) = ask(f"SELECT count(*) {passing}", **values)
     rows = ask(

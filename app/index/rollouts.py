@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from app.index.groups import GroupFilter, GroupRow, list_groups
 from app.index.measures import MEASURES
 from app.index.scan import Scan
 from app.index.tables import Tables
+from app.index.texts import TextIndex
 from app.index.whole import read_group
 from medgrpo.errors import UserError
 
-__all__ = ["CurvePoint", "RolloutIndex", "RunSummary"]
+__all__ = ["CurvePoint", "RolloutIndex", "RunSummary", "SearchState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,19 @@ class CurvePoint:
     reference: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class SearchState:
+    """How far search has come.
+
+    Attributes:
+        waiting: Groups in which words are not found yet.
+        message: What stands in the way; empty if nothing does.
+    """
+
+    waiting: int
+    message: str
+
+
 class RolloutIndex:
     """The runs below a folder.
 
@@ -66,6 +83,7 @@ class RolloutIndex:
         self._tables = Tables()
         self._scan = Scan(self.folder)
         self._lock = threading.Lock()
+        self._texts: TextIndex | None = None
 
     def refresh(self) -> bool:
         """Take in what changed on the disk.
@@ -79,6 +97,8 @@ class RolloutIndex:
             problems |= unreadable
             changed = changed or problems.keys() != self.problems.keys()
             self.problems = problems
+            if self._texts is not None:
+                self._texts.want(self._tables.loaded)
             return changed
 
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -140,8 +160,59 @@ class RolloutIndex:
             order: One of :data:`app.index.groups.ORDERS`.
             offset: Groups before the page.
             limit: Groups on the page.
+
+        Raises:
+            UserError: If the text has too many words.
         """
-        return list_groups(self.rows, chosen, order, offset, limit)
+        return list_groups(self.rows, chosen, order, offset, limit, self._matched(chosen.text))
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep the numbers that are read for the next start, and make texts searchable in the background.
+
+        Args:
+            folder: The dashboard's own, for files that may be deleted.
+        """
+        self._tables.keep_in(folder)
+        self._texts = TextIndex(folder)
+        self._texts.want(self._tables.loaded)
+        self._texts.start()
+
+    def close(self) -> None:
+        """End what is done in the background."""
+        if self._texts is not None:
+            self._texts.close()
+
+    def search_state(self) -> SearchState:
+        """How far search has come."""
+        loaded = dict(self._tables.loaded)
+        missing = loaded if self._texts is None else self._texts.waiting(loaded)
+        waiting = 0
+        if missing:
+            ((waiting,),) = self.rows(
+                "SELECT count(*) FROM "
+                "(SELECT DISTINCT shard, group_id FROM answers WHERE shard IN (SELECT unnest($shards)))",
+                shards=[loaded[part] for part in missing],
+            )
+        if self._texts is None:
+            return SearchState(waiting, "Search is not set up.")
+        return SearchState(waiting, self._texts.message)
+
+    def _matched(self, text: str) -> pa.Table | None:
+        """The (shard, row) of an answer of each group in which the words occur; None if all groups pass."""
+        if not text.strip():
+            return None
+        loaded = dict(self._tables.loaded)
+        found = [] if self._texts is None else self._texts.search(text, loaded)
+        if found is None:
+            return None
+        shards = [np.full(len(rows), loaded[part], dtype=np.int32) for part, rows in found]
+        numbers = [rows for _, rows in found]
+        return pa.table(
+            {
+                "shard": np.concatenate([np.empty(0, dtype=np.int32), *shards]),
+                "row": np.concatenate([np.empty(0, dtype=np.int64), *numbers]),
+            }
+        )
 
     def group(self, run: str, step: int, group_id: str) -> list[dict[str, Any]]:
         """The whole rows of a group in the order of its answers; empty if there is no such group.

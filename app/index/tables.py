@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from app.index.cache import NumberCache
 from app.index.scan import Part
 from medgrpo.errors import MissingExtraError
 
@@ -120,14 +124,22 @@ class Tables:
         except ImportError as error:
             raise MissingExtraError("duckdb", "app") from error
         self._error = duckdb.Error
-        self._connection = duckdb.connect(":memory:")
+        self._connection = duckdb.connect(":memory:", config={"preserve_insertion_order": False})
         self._connection.execute(_TABLES)
         self._numbers = count()
+        self._cache: NumberCache | None = None
         self.loaded: dict[Part, int] = {}
 
+    def keep_in(self, folder: Path) -> None:
+        """Keep what is read from shards in the dashboard's own folder."""
+        self._cache = NumberCache(folder, _TABLES + _LOAD_ANSWERS + _LOAD_PARTS)
+
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Ask the tables; parameters are named, ``$run`` for ``run``."""
-        return self._connection.cursor().execute(sql, values).fetchall()
+        """Ask the tables; parameters are named, ``$run`` for ``run``; an Arrow table is a table to ask."""
+        cursor = self._connection.cursor()
+        for name in [name for name, value in values.items() if isinstance(value, pa.Table)]:
+            cursor.register(name, values.pop(name))
+        return cursor.execute(sql, values).fetchall()
 
     def hold(self, parts: set[Part]) -> tuple[bool, dict[str, str]]:
         """Load what is missing and drop what is too much, in one go for those who ask meanwhile.
@@ -146,14 +158,25 @@ class Tables:
             named = {"gone": [self.loaded[part] for part in gone]} if "$gone" in statement else {}
             cursor.execute(statement, named)
         cursor.execute("COMMIT")
-        for part in gone:
-            del self.loaded[part]
-        self.loaded |= loaded
+        kept = {part: number for part, number in self.loaded.items() if part in parts}
+        self.loaded = kept | loaded  # a new one, since others may be going through the old
         return bool(gone or loaded), problems
 
     def _load(self, cursor: Any, parts: Iterable[Part]) -> tuple[dict[Part, int], dict[str, str]]:
+        """Fill ``new_answers`` and ``new_parts``, from the cache as far as it reaches."""
+        numbered = {part: next(self._numbers) for part in parts}
+        cursor.execute("DELETE FROM new_answers")  # left by a refresh that failed
+        cursor.execute("DELETE FROM new_parts")
+        cached = set() if self._cache is None else self._cache.stage(cursor, numbered, self._error)
+        self._name(cursor, {part: numbered[part] for part in cached})
+        read, problems = self._read(cursor, {p: n for p, n in numbered.items() if p not in cached})
+        if self._cache is not None:
+            self._cache.keep(cursor, read, self._error)
+        return {part: numbered[part] for part in cached} | read, problems
+
+    def _read(self, cursor: Any, numbered: Mapping[Part, int]) -> tuple[dict[Part, int], dict[str, str]]:
         files: dict[str, list[Part]] = defaultdict(list)
-        for part in parts:
+        for part in numbered:
             files[part.file].append(part)
         loaded: dict[Part, int] = {}
         problems: dict[str, str] = {}
@@ -161,25 +184,22 @@ class Tables:
         waiting = [names[i : i + _FILES_AT_ONCE] for i in range(0, len(names), _FILES_AT_ONCE)]
         while waiting:
             some = waiting.pop()
-            numbered = {part: next(self._numbers) for name in some for part in files[name]}
+            of_some = {part: numbered[part] for name in some for part in files[name]}
             try:
-                self._stage(cursor, some, numbered)
+                self._stage(cursor, some, of_some)
             except self._error as error:
                 if len(some) > 1:  # the damaged one is in one half or the other
                     waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
                 else:
                     problems[some[0]] = f"{some[0]}: cannot be read ({str(error).splitlines()[0]})"
             else:
-                loaded |= numbered
+                loaded |= of_some
         return loaded, problems
 
-    def _stage(self, cursor: Any, files: Sequence[str], numbered: dict[Part, int]) -> None:
+    def _stage(self, cursor: Any, files: Sequence[str], numbered: Mapping[Part, int]) -> None:
         cursor.execute("BEGIN")
         try:
-            cursor.executemany(
-                "INSERT INTO shards VALUES (?, ?, ?, ?, ?)",
-                [(number, p.file, p.first, p.rows, p.run) for p, number in numbered.items()],
-            )
+            self._name(cursor, numbered)
             values = {"files": list(files), "shards": list(numbered.values())}
             cursor.execute(_LOAD_ANSWERS, values)
             cursor.execute(_LOAD_PARTS, values)
@@ -187,3 +207,8 @@ class Tables:
             cursor.execute("ROLLBACK")
             raise
         cursor.execute("COMMIT")
+
+    def _name(self, cursor: Any, numbered: Mapping[Part, int]) -> None:
+        rows = [(number, p.file, p.first, p.rows, p.run) for p, number in numbered.items()]
+        if rows:
+            cursor.executemany("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", rows)
