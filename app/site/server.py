@@ -193,6 +193,7 @@ def _listen(host: str, ports: Sequence[int]) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen()  # or a second dashboard that starts now could bind the same port
         except OSError as error:
             listening.close()
             if error.errno != errno.EADDRINUSE:
