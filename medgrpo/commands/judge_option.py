@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["judge_option", "parsed_judge"]
 
+_PLACE = ("model", "init_args", "reward", "init_args", "components", "judge", "init_args", "judge")
+"""Where a training config has its judge."""
+
 
 def judge_option(value: str | None) -> Any:
     """Build a judge.
 
     Args:
-        value: A name, or the path of a YAML file with ``class_path`` and ``init_args``; ``configs/...`` also
-            finds the shipped files. None for no judge.
+        value: A name, or the path of a YAML file: an overlay on a training config, as in ``configs/judge``,
+            or ``class_path`` and ``init_args`` alone; ``configs/...`` also finds the shipped files. None for
+            no judge.
 
     Raises:
         UserError: If there is none of that name, or the file describes none.
@@ -45,16 +49,10 @@ def parsed_judge(path: str) -> tuple[Any, Any]:
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
-    from medgrpo.compose import compose
     from medgrpo.parse_errors import useful_line
     from medgrpo.rewards.judges import Judge
 
-    try:
-        tree = compose([path], base=None)
-    except UserError as error:
-        raise error if path in str(error) else UserError(f"{path}: {error}") from error
-    if not isinstance(tree.get("class_path"), str) or not set(tree) <= {"class_path", "init_args"}:
-        raise UserError(f"{path}: a judge needs class_path, and init_args if any, at the top level")
+    tree = _judge_of(path)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--judge", type=Judge)
     try:
@@ -62,3 +60,28 @@ def parsed_judge(path: str) -> tuple[Any, Any]:
     except ArgumentError as error:
         line = useful_line(str(error)).replace("judge.init_args", "init_args")
         raise UserError(f"{path}: {line}") from error
+
+
+def _judge_of(path: str) -> dict[str, Any]:
+    """The node of the judge in its file: an overlay on a training config, or the judge alone."""
+    from medgrpo.compose import compose
+
+    run = [("paths.run", "judge")]  # a training run has a name; its judge needs none
+    try:
+        tree = compose([path], defaults=run)
+    except UserError as error:
+        raise error if path in str(error) else UserError(f"{path}: {error}") from error
+    node: Any = tree
+    if "model" in tree:
+        for key in _PLACE:
+            node = node.get(key) if isinstance(node, dict) else None
+    else:
+        node = {key: value for key, value in tree.items() if key not in compose([], defaults=run)}
+    if not isinstance(node, dict) or not isinstance(node.get("class_path"), str):
+        raise UserError(
+            f"{path}: a judge needs class_path, and init_args if any, at the top level or under "
+            f"{'.'.join(_PLACE)}"
+        )
+    if unknown := sorted(set(node) - {"class_path", "init_args"}):
+        raise UserError(f"{path}: a judge has class_path and init_args, not {', '.join(unknown)}")
+    return node

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from medgrpo.rewards.component import MetricSpec, RawScore, RewardComponent, reference_of
 from medgrpo.rewards.judges.base import Judge, JudgeRequest
 from medgrpo.rewards.judges.canaries import Canaries, CanaryReport
+from medgrpo.rewards.judges.gates import gated
 from medgrpo.rewards.judges.lexicon import LexiconJudge
 from medgrpo.tasks import Parsed
 from medgrpo.types import Judgement, Sample
@@ -21,7 +22,8 @@ _log = logging.getLogger(__name__)
 class JudgeReward(RewardComponent):
     """Mean over a rubric's dimensions, from 1 to 5; NaN with the judge's status where it failed.
 
-    A judgement with a score outside 1 to 5 is a failed one, with status ``schema``.
+    A judgement with a score outside 1 to 5 is a failed one, with status ``schema``. An answer without the
+    form that its task asks for gets the lowest score unasked.
 
     Args:
         tasks: Canonical task to weight.
@@ -46,12 +48,16 @@ class JudgeReward(RewardComponent):
         self, samples: Sequence[Sample], texts: Sequence[str], parsed: Sequence[Parsed]
     ) -> list[RawScore]:
         """See :meth:`RewardComponent.score`."""
-        del parsed
+        asked = [i for i, found in enumerate(parsed) if found.status != "failed"]
         requests = [
-            JudgeRequest(s.question, reference_of(s), text, s.dataset, s.task)
-            for s, text in zip(samples, texts, strict=True)
+            JudgeRequest(samples[i].question, reference, texts[i], samples[i].dataset, samples[i].task)
+            for i, reference in ((i, reference_of(samples[i])) for i in asked)
         ]
-        judgements = self.judge.judge(requests) if self.canaries is None else self._judge_with(requests)
+        answered = self.judge.judge(requests) if self.canaries is None else self._judge_with(requests)
+        formless = gated(self.judge.id, self.judge.rubric, "The answer has not the form that was asked for.")
+        judgements = [formless] * len(samples)
+        for i, judgement in zip(asked, answered, strict=True):
+            judgements[i] = judgement
         scores = []
         for judgement in judgements:
             in_range = all(1.0 <= score <= 5.0 for score in judgement.scores.values())

@@ -33,7 +33,7 @@ def chat(server: ChatServer | None = None, **arguments: Any) -> dict[str, Any]:
         "base_url": server.base_url if server else "http://localhost:1/v1",
         "rubric": "medvidbench-best5@1",
         "form": "lines",
-        "gate": False,
+        "gates": None,
         "max_retries": 0,
         "reasks": 1,
         "timeout_s": 10.0,

@@ -14,6 +14,8 @@ import yaml
 
 from medgrpo.errors import UserError
 from medgrpo.rewards import ChatJudge, JudgeRequest, JudgeReward
+from medgrpo.rewards.judges import Gates
+from medgrpo.tasks import Parsed
 from medgrpo.types import Sample
 from tests.services.chat_server import Answer, ChatServer, item_of, serve
 
@@ -24,7 +26,13 @@ LINES = "\n".join(f"{name}: {score}" for name, score in zip(NAMES, (1, 2, 3, 4, 
 
 
 def judge(server: ChatServer, **arguments: Any) -> ChatJudge:
-    given = {"rubric": "medvidbench-best5@1", "form": "lines", "max_retries": 0, "timeout_s": 60.0}
+    given: dict[str, Any] = {
+        "rubric": "medvidbench-best5@1",
+        "form": "lines",
+        "max_retries": 0,
+        "timeout_s": 60.0,
+    }
+    given["gates"] = None  # answers here are single letters
     return ChatJudge("gpt", server.base_url, **{**given, **arguments})
 
 
@@ -121,8 +129,8 @@ def test_equal_requests_are_judged_once() -> None:
 @pytest.mark.parametrize("candidate", ["", ":", " 5/5 ", "<|im_start|>"])
 def test_answers_without_words_are_not_asked_about(candidate: str) -> None:
     with serve(lambda r: LINES) as server:
-        (gated,) = judge(server).judge([request(candidate)])
-        (asked,) = judge(server, gate=False).judge([request(candidate)])
+        (gated,) = judge(server, gates=Gates()).judge([request(candidate)])
+        (asked,) = judge(server).judge([request(candidate)])
     assert (gated.status, gated.scores) == ("gated", dict.fromkeys(NAMES, 1.0))
     assert (asked.status, len(server.requests)) == ("ok", 1)
 
@@ -148,7 +156,7 @@ def test_the_id_names_whatever_changes_scores_and_nothing_else() -> None:
         named(rubric="medvidbench-best5@1"),
         named(temperature=0.5),
         named(extra_body={"top_k": 1}),
-        named(gate=False),
+        named(gates=None),
     ]
     assert len(set(others)) == len(others)
 
@@ -262,6 +270,8 @@ def test_as_a_reward_scores_are_in_range(
     """The leaderboard's form lets a 9 pass; a reward does not."""
     with serve(lambda r: "\n".join(f"{name}: {score}" for name in NAMES)) as server:
         reward = JudgeReward({"video_summary": 1.0}, judge(server))
-        (raw,) = reward.score([make_sample("video_summary", "the hook cuts")], ["a hook"], [])
+        (raw,) = reward.score(
+            [make_sample("video_summary", "the hook cuts")], ["a hook"], [Parsed(None, "free_text")]
+        )
     assert raw.value == value or (math.isnan(raw.value) and math.isnan(value))
     assert raw.status == status

@@ -235,7 +235,7 @@ reward:
         class_path: medgrpo.rewards.JudgeReward
         init_args:
           tasks: {video_summary: 0.5}
-          judge: {class_path: medgrpo.rewards.LexiconJudge, init_args: {min_words: 40}}
+          judge: {class_path: medgrpo.rewards.LexiconJudge, init_args: {gates: {long_words: 40}}}
 """
 
 
@@ -248,5 +248,5 @@ def test_jsonargparse_builds_it_from_yaml(tmp_path: Path) -> None:
     assert composite.normalizer.k == 2.5
     judge = composite.components["judge"].judge
     assert isinstance(judge, LexiconJudge)
-    assert judge.min_words == 40
+    assert judge.gates.long_words == 40
     assert composite.tasks == {"tal", "stg", "video_summary"}

@@ -8,11 +8,13 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.judges import prompt
 from medgrpo.rewards.judges.base import load_rubric
+from medgrpo.rewards.judges.gates import Gates
 from medgrpo.rewards.judges.prompted import PromptedJudge
 from medgrpo.rewards.judges.replies import parse_json, parse_lines
 from medgrpo.services.chat import ChatClient, ChatReply
@@ -22,6 +24,7 @@ from medgrpo.types import Judgement
 
 __all__ = ["ChatJudge"]
 
+_GATES = Gates()
 _log = logging.getLogger(__name__)
 
 
@@ -46,8 +49,8 @@ class ChatJudge(PromptedJudge):
         temperature: Of the sampling; None leaves it to the server.
         seed: Of the sampling; None sends none.
         max_tokens: Longest reply; None leaves it to the server.
-        gate: Give an answer without a letter the lowest score unasked, with status ``gated``: models can be
-            fooled by a lone colon. The leaderboard asks.
+        gates: Which answers get the lowest score unasked, with status ``gated``; None asks about every
+            answer, as the leaderboard does.
         extra_body: Further fields for the server, e.g.
             ``{chat_template_kwargs: {enable_thinking: false}}`` for Qwen3 behind vLLM.
         cache_size: How many judgements are kept in memory; the least recently used leave first.
@@ -74,7 +77,7 @@ class ChatJudge(PromptedJudge):
         temperature: float | None = 0.0,
         seed: int | None = None,
         max_tokens: int | None = 1024,
-        gate: bool = True,
+        gates: Gates | None = _GATES,
         extra_body: dict[str, Any] | None = None,
         cache_size: int = 100_000,
         cache: str | None = None,
@@ -93,7 +96,9 @@ class ChatJudge(PromptedJudge):
         if form == "json":
             schema = {"name": "scores", "strict": True, "schema": prompt.reply_schema(names)}
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
-        constant = json.dumps([instructions, parameters, gate], sort_keys=True, default=str)
+        constant = json.dumps(
+            [instructions, parameters, gates and asdict(gates)], sort_keys=True, default=str
+        )
         common = {
             "model": model,
             "revision": revision,
@@ -103,7 +108,7 @@ class ChatJudge(PromptedJudge):
             "parameters": parameters,
         }
         prompt_hash = hashlib.sha256(constant.encode()).hexdigest()[:16]
-        super().__init__(model, loaded, instructions, common, prompt_hash, gate, cache_size)
+        super().__init__(model, loaded, instructions, common, prompt_hash, gates, cache_size)
         self.form = form
         self.reasks = reasks
         self.revision = revision

@@ -12,14 +12,15 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from medgrpo.errors import UserError
 from medgrpo.rewards.judges.base import Judge, JudgeRequest, load_rubric
+from medgrpo.rewards.judges.gates import Gates, gated
 from medgrpo.rewards.judges.vocabulary import Reading, Vocabulary, load_vocabulary, normalise_text
 from medgrpo.types import Judgement
 
 __all__ = ["LexiconJudge"]
 
-_VERSION = 1  # rises whenever a score could change
+_GATES = Gates()
+_VERSION = 2  # rises whenever a score could change
 _CAP = 2.0
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
 
@@ -43,21 +44,17 @@ class LexiconJudge(Judge):
     """Scores the five dimensions of ``medgrpo-five@1`` by overlap with the reference.
 
     Scores are fractions between 1 and 5: they order answers more finely than whole points do. An answer that
-    is empty, has no letter or is far longer than its reference gets 1 throughout with status ``gated``.
+    that does not pass the gates gets 1 throughout with status ``gated``.
     Sentences that address a judge are not read.
 
     Args:
-        max_length_ratio: An answer is over-long when it has this many times the words of the reference.
-        min_words: Below this many words no answer is over-long.
+        gates: Which answers are worthless by rule.
         cache_size: How many judged pairs are kept.
     """
 
-    def __init__(self, max_length_ratio: float = 4.0, min_words: int = 60, cache_size: int = 100_000) -> None:
-        if max_length_ratio < 1 or min_words < 1:
-            raise UserError("LexiconJudge: max_length_ratio and min_words must be at least 1")
+    def __init__(self, gates: Gates = _GATES, cache_size: int = 100_000) -> None:
         self.rubric = load_rubric("medgrpo-five@1")
-        self.max_length_ratio = max_length_ratio
-        self.min_words = min_words
+        self.gates = gates
         self.vocabulary: Vocabulary = load_vocabulary()
         self._read = lru_cache(maxsize=20_000)(self.vocabulary.read)
         self._compare = lru_cache(maxsize=cache_size)(self._judge)
@@ -72,7 +69,7 @@ class LexiconJudge(Judge):
         return [self._compare(request.reference, request.candidate) for request in requests]
 
     def __getstate__(self) -> dict[str, object]:
-        return {"max_length_ratio": self.max_length_ratio, "min_words": self.min_words}
+        return {"gates": self.gates}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -83,7 +80,7 @@ class LexiconJudge(Judge):
         described, removed = self._described(candidate)
         gate = self._gate(reference, candidate, described)
         if gate:
-            return self._judgement(dict.fromkeys(self._names, (1.0, gate)), status="gated")
+            return gated(self.id, self.rubric, gate)
         scored = self._score(self._read(reference), self._read(described))
         if removed:
             scored = {
@@ -95,13 +92,12 @@ class LexiconJudge(Judge):
     def _names(self) -> tuple[str, ...]:
         return tuple(d.name for d in self.rubric.dimensions)
 
-    def _judgement(self, scored: dict[str, tuple[float, str]], status: str = "ok") -> Judgement:
+    def _judgement(self, scored: dict[str, tuple[float, str]]) -> Judgement:
         return Judgement(
             model=self.id,
             rubric=self.rubric.name,
             scores={name: round(score, 4) for name, (score, _) in scored.items()},
             rationales={name: why for name, (_, why) in scored.items()},
-            status=status,
         )
 
     def _described(self, candidate: str) -> tuple[str, bool]:
@@ -112,17 +108,9 @@ class LexiconJudge(Judge):
         return "".join(kept), True
 
     def _gate(self, reference: str, candidate: str, described: str) -> str:
-        if not candidate.strip():
-            return "The answer is empty."
-        if not _has_letter(candidate):
-            return "The answer holds no words."
-        if not _has_letter(described):
-            return "The answer addresses the judge and describes nothing."
-        words, limit = (
-            len(candidate.split()),
-            max(self.min_words, int(self.max_length_ratio * len(reference.split()))),
-        )
-        return f"The answer has {words} words, more than the {limit} allowed." if words > limit else ""
+        if reason := self.gates.reason(reference, candidate):
+            return reason
+        return "" if _has_letter(described) else "The answer addresses the judge and describes nothing."
 
     def _score(self, ref: Reading, can: Reading) -> dict[str, tuple[float, str]]:
         clinical = ("instrument", "anatomy", "action", "context", "state")

@@ -6,12 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.judges import prompt
 from medgrpo.rewards.judges.base import load_rubric
+from medgrpo.rewards.judges.gates import Gates
 from medgrpo.rewards.judges.prompted import PromptedJudge
 from medgrpo.rewards.judges.replies import HIGHEST, LOWEST
 from medgrpo.services.reply_cache import content_key
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TransformersJudge"]
 
+_GATES = Gates()
 _MANY = 100
 """Items from which on a progress bar is worth its line."""
 
@@ -37,7 +40,7 @@ class TransformersJudge(PromptedJudge):
         path: Hugging Face directory of a causal language model.
         rubric: Shipped rubric by name, or a YAML file.
         rationale_tokens: Longest reason of an aspect, in tokens; 0 asks for scores alone.
-        gate: Give an answer without a letter the lowest score unasked.
+        gates: Which answers get the lowest score unasked; None asks about every answer.
         cache_size: How many judgements are kept in memory.
         batch_size: Items judged together.
         max_tokens: Longest prompt with its reply.
@@ -50,7 +53,7 @@ class TransformersJudge(PromptedJudge):
         path: str,
         rubric: str = "medgrpo-five@1",
         rationale_tokens: int = 48,
-        gate: bool = True,
+        gates: Gates | None = _GATES,
         cache_size: int = 100_000,
         batch_size: int = 16,
         max_tokens: int = 8192,
@@ -69,10 +72,10 @@ class TransformersJudge(PromptedJudge):
             "rationale_tokens": rationale_tokens,
             "dtype": dtype,
         }
-        constant = json.dumps([common, gate], sort_keys=True)
+        constant = json.dumps([common, gates and asdict(gates)], sort_keys=True)
         prompt_hash = hashlib.sha256(constant.encode()).hexdigest()[:16]
         name = str(common["model"])
-        super().__init__(name, loaded, instructions, common, prompt_hash, gate, cache_size)
+        super().__init__(name, loaded, instructions, common, prompt_hash, gates, cache_size)
         self.rationale_tokens = rationale_tokens
         self._options: dict[str, Any] = {
             "path": path,

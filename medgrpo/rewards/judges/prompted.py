@@ -1,4 +1,4 @@
-"""What judges with a prompt share: keys, the gate, memory, and asking about each text once."""
+"""What judges with a prompt share: keys, the gates, memory, and asking about each text once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from medgrpo.rewards.judges import prompt
 from medgrpo.rewards.judges.base import Judge, JudgeRequest, Rubric
-from medgrpo.rewards.judges.replies import LOWEST
+from medgrpo.rewards.judges.gates import Gates, gated
 from medgrpo.services.reply_cache import content_key
 from medgrpo.types import Judgement
 
@@ -29,8 +29,7 @@ class PromptedJudge(Judge):
         instructions: The constant part of the prompt.
         common: Whatever changes scores and is the same for all requests, as JSON values.
         prompt_hash: Of the constant part and the decoding, for stored judgements.
-        gate: Give an answer without a letter the lowest score unasked, with status ``gated``: models can be
-            fooled by a lone colon.
+        gates: Which answers get the lowest score unasked; None asks about every answer.
         cache_size: How many judgements are kept in memory; the least recently used leave first.
     """
 
@@ -41,13 +40,13 @@ class PromptedJudge(Judge):
         instructions: str,
         common: Mapping[str, Any],
         prompt_hash: str,
-        gate: bool,
+        gates: Gates | None,
         cache_size: int,
     ) -> None:
         self.model = model
         self.rubric = rubric
         self.prompt_hash = prompt_hash
-        self.gate = gate
+        self.gates = gates
         self.cache_size = cache_size
         self.names = tuple(dimension.name for dimension in rubric.dimensions)
         self._instructions = instructions
@@ -81,8 +80,8 @@ class PromptedJudge(Judge):
             if key in self._cache:
                 self._cache.move_to_end(key)
                 results[key] = replace(self._cache[key], cached=True)
-            elif self.gate and not any(c.isalpha() for c in prompt.neutral(request.candidate)):
-                results[key] = self._gated()
+            elif reason := self._worthless(request):
+                results[key] = gated(self.model, self.rubric, reason, self.prompt_hash)
             else:
                 asked[key] = self._instructions + prompt.item(request)
         for key, judgement in self.ask(asked).items():
@@ -99,12 +98,7 @@ class PromptedJudge(Judge):
             seen.add(key)
         return judged
 
-    def _gated(self) -> Judgement:
-        return Judgement(
-            model=self.model,
-            rubric=self.rubric.name,
-            scores=dict.fromkeys(self.names, float(LOWEST)),
-            rationales=dict.fromkeys(self.names, "The answer holds no words."),
-            status="gated",
-            prompt_hash=self.prompt_hash,
-        )
+    def _worthless(self, request: JudgeRequest) -> str:
+        if self.gates is None:
+            return ""
+        return self.gates.reason(request.reference, prompt.neutral(request.candidate))
