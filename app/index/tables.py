@@ -75,7 +75,7 @@ FROM answers WHERE (run, step) IN (SELECT run, step FROM changed) GROUP BY run, 
 # medgrpo.evaluation.judge_bias are.
 _RANK = """
 INSERT INTO gaps
-SELECT run, dataset, task, step, group_id, max(abs(judged - alike))
+SELECT run, dataset, task, step, group_id, round(max(abs(judged - alike)), 9)
 FROM (
     SELECT run, dataset, task, step, group_id,
         (rank() OVER judge / count(*) OVER pair + cume_dist() OVER judge) / 2 AS judged,
