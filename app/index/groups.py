@@ -125,21 +125,24 @@ def list_groups(
     if matched is not None:
         conditions.append(f"(run, step, group_id) IN ({_MATCHED})")
         values["matched"] = matched
-    passing = f"FROM groups WHERE {' AND '.join(conditions) or 'true'}"
-    ((total,),) = ask(f"SELECT count(*) {passing}", **values)
+    passing = f"SELECT * FROM groups WHERE {' AND '.join(conditions) or 'true'}"
     rows = ask(
         f"""
+        WITH passing AS MATERIALIZED ({passing}),
+            known AS (SELECT run, step, group_id, disagreement FROM gaps)
         SELECT run, step, group_id, dataset, task, video_id, answers, mean, best, worst, judge_mean,
-            unreadable, skip_reason, advantage, disagreement
-        FROM (SELECT * {passing}) LEFT JOIN
-            (SELECT run, step, group_id, disagreement FROM gaps) USING (run, step, group_id)
+            unreadable, skip_reason, advantage, disagreement, (SELECT count(*) FROM passing)
+        FROM passing LEFT JOIN known USING (run, step, group_id)
         ORDER BY {ORDERS[order]}, run, group_id LIMIT $limit OFFSET $offset
         """,
         limit=limit,
         offset=offset,
         **values,
     )
-    return [GroupRow(*row) for row in rows], total
+    if rows:
+        return [GroupRow(*row[:-1]) for row in rows], rows[0][-1]
+    ((total,),) = ask(f"SELECT count(*) FROM ({passing})", **values)  # a page after the last
+    return [], total
 
 
 def _conditions(chosen: GroupFilter) -> tuple[list[str], dict[str, Any]]:
