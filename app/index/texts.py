@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -153,6 +155,9 @@ class TextIndex:
         return True
 
     def _run(self) -> None:
+        if sys.platform == "linux":  # where this is about this thread alone: the pages come first
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
