@@ -26,6 +26,11 @@ class Workspace:
         return self.folder / "media"
 
     @property
+    def index(self) -> Path:
+        """Folder of what makes the runs quick to read; it may be deleted."""
+        return self.folder / "index"
+
+    @property
     def audit(self) -> Path:
         """SQLite file of who looked at what."""
         return self.folder / "audit.sqlite"

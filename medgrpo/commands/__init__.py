@@ -31,5 +31,6 @@ COMMANDS = {
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
     "media": "medgrpo.commands.media",
+    "compact": "medgrpo.commands.compact",
     "serve-rollouts": "medgrpo.commands.serve_rollouts",
 }

@@ -118,7 +118,7 @@ def _of_runs(runs: Path, base: Path, unread: list[str]) -> Iterator[Clip]:
 
     from medgrpo.data.review_clips import rooted
     from medgrpo.rollout.schema import CLIP_COLUMNS, clip_from_row
-    from medgrpo.rollout.store import find_shards, read_shard
+    from medgrpo.rollout.shards import find_shards, read_footer
 
     # Stores lie where the dashboard looks for them.
     stores = [path.parent for depth in ("", "*/", "*/*/") for path in sorted(runs.glob(f"{depth}rollouts"))]
@@ -128,7 +128,7 @@ def _of_runs(runs: Path, base: Path, unread: list[str]) -> Iterator[Clip]:
     seen: set[bytes] = set()  # not the clips themselves: rounds ask about the same ones again and again
     for path in shards:
         try:
-            read_shard(path)
+            read_footer(path)
             table = pq.ParquetFile(path).read(columns=list(CLIP_COLUMNS))
         except UserError as error:
             unread.append(str(error))
