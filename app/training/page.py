@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from app.context import Context
-from app.index import MEASURES, RolloutIndex
+from app.index import MEASURES, GroupFilter, RolloutIndex
 from app.show.frame import footer, header
 from app.show.frame import page as page_of
 from app.show.html import Html, el, note
@@ -79,14 +79,10 @@ class Dashboard:
         """The list of groups under the filters; an empty filter passes all."""
         if not run:
             return []
-        found = self.index.groups(
-            run,
-            dataset=dataset or None,
-            task=task or None,
-            step=int(step) if step else None,
-            order=order,
-            limit=_LIMIT,
+        chosen = GroupFilter(
+            run, step=int(step) if step else None, dataset=dataset or None, task=task or None
         )
+        found, _ = self.index.groups(chosen, order, limit=_LIMIT)
         return [group_cells(group) for group in found]
 
     def group(self, run: str | None, step: str, group_id: str) -> Html:
