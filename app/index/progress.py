@@ -33,10 +33,10 @@ def progress(index: RolloutIndex) -> list[Progress]:
     """All runs, the one that wrote last first."""
     rows = index.rows(
         """
-        WITH rounds AS (SELECT run, step, epoch(max(written)) AS at FROM answers GROUP BY ALL),
-        gaps AS (SELECT *, at - lag(at) OVER (PARTITION BY run ORDER BY step) AS gap FROM rounds)
-        SELECT run, count(*), max(step), max(at), median(gap) FILTER (gap > 0)
-        FROM gaps GROUP BY run ORDER BY max(at) DESC, run
+        WITH rounds AS (SELECT run, step, epoch(max(written)) AS moment FROM answers GROUP BY ALL),
+        gaps AS (SELECT *, moment - lag(moment) OVER (PARTITION BY run ORDER BY step) AS gap FROM rounds)
+        SELECT run, count(*), max(step), max(moment), median(gap) FILTER (gap > 0)
+        FROM gaps GROUP BY run ORDER BY max(moment) DESC, run
         """
     )
     return [Progress(*row) for row in rows]
@@ -45,7 +45,8 @@ def progress(index: RolloutIndex) -> list[Progress]:
 def files_of(index: RolloutIndex, run: str) -> list[str]:
     """The shards that hold a run."""
     return [
-        str(row[0]) for row in index.rows("SELECT DISTINCT file FROM shards WHERE run = $run ORDER BY file", run=run)
+        str(row[0])
+        for row in index.rows("SELECT DISTINCT file FROM shards WHERE run = $run ORDER BY file", run=run)
     ]
 
 

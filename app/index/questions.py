@@ -13,7 +13,9 @@ __all__ = ["QuestionScore", "answers_to", "question_scores"]
 
 # Merged files hold several shards, not all of them current.
 _ANSWERS = """
-FROM read_parquet($files, filename = true, file_row_number = true, hive_partitioning = false, union_by_name = true) r
+FROM read_parquet(
+    $files, filename = true, file_row_number = true, hive_partitioning = false, union_by_name = true
+) r
 JOIN shards s ON s.file = r.filename AND r.file_row_number >= s.first AND r.file_row_number < s.first + s.rows
 WHERE s.run = $run AND r.step BETWEEN $first AND $last
 """
@@ -62,10 +64,12 @@ def question_scores(index: RolloutIndex, run: str, rounds: Rounds) -> list[Quest
             {_ANSWERS}
         ), numbers AS (
             SELECT key, dataset, task, video_id, unnest(own || [
-                {{'quantity': c.name, 'value': c.raw}} FOR c IN components IF c.normalizer <> 'penalty']) AS number
+                {{'quantity': c.name, 'value': c.raw}} FOR c IN components IF c.normalizer <> 'penalty'
+            ]) AS number
             FROM chosen
         )
-        SELECT key, dataset, task, any_value(video_id), number.quantity AS quantity, avg(number.value), count(*)
+        SELECT key, dataset, task, any_value(video_id), number.quantity AS quantity, avg(number.value),
+            count(*)
         FROM numbers WHERE isfinite(number.value) GROUP BY ALL ORDER BY dataset, task, quantity, key
         """,
         files=files,

@@ -9,7 +9,7 @@ from app.show.html import Html, el, number
 
 __all__ = ["radar"]
 
-_SIZE, _RADIUS = 220.0, 62.0
+_SIZE, _RADIUS = 290.0, 70.0
 
 
 def radar(marks: Sequence[tuple[str, float | None]], best: float, label: str) -> Html | None:
@@ -25,7 +25,7 @@ def radar(marks: Sequence[tuple[str, float | None]], best: float, label: str) ->
     """
     if len(marks) < 3:
         return None
-    height = _SIZE * 0.8
+    height = _SIZE * 0.65
     cx, cy = _SIZE / 2, height / 2
 
     def at(k: int, share: float) -> tuple[float, float]:

@@ -17,8 +17,8 @@ __all__ = [
     "UNJUDGED_SHARE",
     "Alarm",
     "alarms_card",
-    "collapses",
     "collapse_alarms",
+    "collapses",
     "count_alarms",
 ]
 
@@ -35,7 +35,8 @@ _COLLAPSES = {
     ),
     "parse_rate": ("Only {percent} of the answers can still be read.", "format"),
     "entropy": (
-        "The model hardly hesitates any more ({value} nats, limit {floor}): it may always give the same answer.",
+        "The model hardly hesitates any more ({value} nats, limit {floor}): it may always give the same "
+        "answer.",
         "surprise",
     ),
     "canary_auc": (
@@ -110,8 +111,8 @@ def count_alarms(counts: Sequence[PairCounts], run: str) -> list[Alarm]:
         where = {"run": run, "tab": "answers", "dataset": pair.dataset, "task": pair.task}
         if pair.flat >= FLAT_SHARE * pair.groups:
             sentence = (
-                f"In {pair.flat} of the last {pair.groups} groups all answers got the same reward, so there was "
-                "nothing to learn from."
+                f"In {pair.flat} of the last {pair.groups} groups all answers got the same reward, so there "
+                "was nothing to learn from."
             )
             alarms.append(Alarm(about, sentence, urlencode(where), "See the groups"))
         if pair.unrewarded:

@@ -50,7 +50,12 @@ def _card(row: Row, index: int, opinions: Sequence[Row]) -> Html:
         effect(row),
         disagreement_flag(row),
         own_words(row),
-        el("p", f"{len(row['completion_ids'])} word pieces, ", term("; ".join(remarks), "parse"), class_="muted"),
+        el(
+            "p",
+            f"{len(row['completion_ids'])} word pieces, ",
+            term("; ".join(remarks), "parse"),
+            class_="muted",
+        ),
         el(
             "details",
             el("summary", "How this reward came about"),

@@ -18,7 +18,9 @@ __all__ = ["answers_page", "changes_page", "overlaid_page"]
 _QUANTITIES = {"reward": "Reward", "readable": "Readable answers", "length": "Length in word pieces"}
 
 
-def overlaid_page(sides: tuple[Side, Side], points: tuple[Sequence[CurvePoint], Sequence[CurvePoint]]) -> Html:
+def overlaid_page(
+    sides: tuple[Side, Side], points: tuple[Sequence[CurvePoint], Sequence[CurvePoint]]
+) -> Html:
     """Both sides' curves on the same axes.
 
     Args:
@@ -43,7 +45,13 @@ def overlaid_page(sides: tuple[Side, Side], points: tuple[Sequence[CurvePoint], 
         both = [Line(_drawn(found), letter, letter.lower()) for found, letter in there]
         chart = curve_chart(both, there[-1][0][-1].reference, f"{dataset}: {', '.join(words)}, A and B")
         cards.append(
-            el("div", el("h4", dataset), el("p", " · ".join(words), class_="muted"), chart, class_="card chart")
+            el(
+                "div",
+                el("h4", dataset),
+                el("p", " · ".join(words), class_="muted"),
+                chart,
+                class_="card chart",
+            )
         )
     return join([legend, el("div", *cards, class_="charts")])
 
@@ -70,7 +78,9 @@ def changes_page(found: Sequence[Change]) -> Html:
     for change in found:
         interval = change.interval
         sure = interval is not None and (interval[0] > 0 or interval[1] < 0)
-        kind = "flat" if not sure or change.quantity == "length" else "up" if change.difference > 0 else "down"
+        kind = (
+            "flat" if not sure or change.quantity == "length" else "up" if change.difference > 0 else "down"
+        )
         sign = ("▲ " if change.difference > 0 else "▼ ") if sure else "● "
         rows.append(
             [
@@ -87,9 +97,9 @@ def changes_page(found: Sequence[Change]) -> Html:
         "Dataset and task", "What", "A", "B", "B less A", term("95% interval", "interval"), "Questions",
     ]  # fmt: skip
     words = (
-        "Differences are taken question by question where both sides were asked the same one; intervals come from "
-        "drawing the videos anew. ● means that the difference may be chance. Rewards of two runs can only be "
-        "compared if both were scaled alike; the scores below them always can."
+        "Differences are taken question by question where both sides were asked the same one; intervals "
+        "come from drawing the videos anew. ● means that the difference may be chance. Rewards of two runs "
+        "can only be compared if both were scaled alike; the scores below them always can."
     )
     return join([table(head, rows, class_="changes"), el("p", words, class_="muted")])
 
@@ -114,7 +124,12 @@ def answers_page(sides: tuple[Side, Side], answers: tuple[Sequence[Mapping[str, 
     reference = first["reference_text"]
     question = el(
         "div",
-        el("section", el("h3", "Question"), el("p", first["question"], class_="text", dir="auto"), class_="card"),
+        el(
+            "section",
+            el("h3", "Question"),
+            el("p", first["question"], class_="text", dir="auto"),
+            class_="card",
+        ),
         el(
             "section",
             el("h3", term("Reference answer", "reference")),

@@ -48,9 +48,15 @@ class Comparison:
         if not run or run not in {one.run for one in self.index.runs()}:
             raise UserError("choose a run for both sides")
         words = rounds.strip() or "all"
-        return Side(run, parse_rounds(rounds, self.index.steps(run)), f"{run}, {words} rounds" if words == "all" else f"{run}, rounds {words}")
+        return Side(
+            run,
+            parse_rounds(rounds, self.index.steps(run)),
+            f"{run}, {words} rounds" if words == "all" else f"{run}, rounds {words}",
+        )
 
-    def compare(self, run_a: str | None, rounds_a: str, run_b: str | None, rounds_b: str, measure: str) -> Compared:
+    def compare(
+        self, run_a: str | None, rounds_a: str, run_b: str | None, rounds_b: str, measure: str
+    ) -> Compared:
         """Curves and differences of two sides, or why there are none."""
         try:
             first, second = self.side(run_a, rounds_a), self.side(run_b, rounds_b)
@@ -60,7 +66,7 @@ class Comparison:
         measure = measure if measure in MEASURES else "reward"
         points = [curves(self.index, side.run, measure, side.rounds) for side in (first, second)]
         found = page(
-            el("section", el("h3", "Differences"), changes_page(changes(*scores))),
+            el("section", el("h3", "Differences"), changes_page(changes(scores[0], scores[1]))),
             el(
                 "section",
                 el("h3", f"Curves: {MEASURES[measure].title}"),
@@ -69,18 +75,22 @@ class Comparison:
         )
         questions = [
             (f"{score.dataset}, {task_words(score.task)}, clip {score.video_id}: {signed(gap)}", score.key)
-            for score, gap in largest(*scores)
+            for score, gap in largest(scores[0], scores[1])
         ]
         return Compared(found, questions)
 
-    def answers(self, run_a: str | None, rounds_a: str, run_b: str | None, rounds_b: str, key: str | None) -> Html:
+    def answers(
+        self, run_a: str | None, rounds_a: str, run_b: str | None, rounds_b: str, key: str | None
+    ) -> Html:
         """What both sides answered to a question."""
         if not key:
             return page(note("Choose a question to read what both sides answered."))
         try:
             sides = self.side(run_a, rounds_a), self.side(run_b, rounds_b)
             return page(
-                answers_page(sides, tuple(answers_to(self.index, side.run, side.rounds, key) for side in sides))
+                answers_page(
+                    sides, tuple(answers_to(self.index, side.run, side.rounds, key) for side in sides)
+                )
             )
         except UserError as error:
             return page(note(error, "warning"))

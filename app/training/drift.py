@@ -33,9 +33,13 @@ def drift_words(then: Box | None, now: Box) -> list[tuple[str, str]]:
     else:
         side = "better" if now.p50 > then.p50 else "worse"
         sign = "▲" if side == "better" else "▼"
-        words = [("flat", f"{sign} Typical answers now score {side} than before, within the former middle half.")]
+        words = [
+            ("flat", f"{sign} Typical answers now score {side} than before, within the former middle half.")
+        ]
     if then.p75 > then.p25 and now.p75 - now.p25 < NARROW * (then.p75 - then.p25):
-        words.append(("down", "▼ Answers have become alike: their middle half is less than a quarter as wide."))
+        words.append(
+            ("down", "▼ Answers have become alike: their middle half is less than a quarter as wide.")
+        )
     return words
 
 
@@ -57,7 +61,7 @@ def drift_page(found: Sequence[ThenAndNow], last: int) -> Html | None:
         "the dataset occurs.",
         class_="muted",
     )
-    return join([intro, el("div", *(_card(one) for one in order), class_="charts small")])
+    return join([intro, el("div", *(_card(one) for one in order), class_="charts compact")])
 
 
 def _card(one: ThenAndNow) -> Html:

@@ -81,7 +81,12 @@ def _clip(row: Row, base: Path) -> Html:
     return el(
         "div",
         el("section", el("h3", "What the model saw"), seen_frames(row, base), class_="card wide"),
-        el("section", el("h3", "Question"), el("p", row["question"], class_="text", dir="auto"), class_="card"),
+        el(
+            "section",
+            el("h3", "Question"),
+            el("p", row["question"], class_="text", dir="auto"),
+            class_="card",
+        ),
         el(
             "section",
             el("h3", term("Reference answer", "reference")),

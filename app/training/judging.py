@@ -1,4 +1,4 @@
-"""What judges said about an answer: marks as a star and as text, where they come from, and second opinions."""
+"""What judges said about an answer: marks as a star and as text, their origin, and second opinions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,13 @@ def disagreement_flag(row: Row) -> Html | None:
     if gap is None or abs(gap) < STRONG:
         return None
     likes, other = ("judge", "similarity") if gap > 0 else ("similarity", "judge")
-    return el("p", "⚠ ", term("They disagree", "disagreement"), f": the {likes} likes it, the {other} does not", class_="flag")
+    return el(
+        "p",
+        "⚠ ",
+        term("They disagree", "disagreement"),
+        f": the {likes} likes it, the {other} does not",
+        class_="flag",
+    )
 
 
 def judge_view(judge: Row | None) -> Html | None:
@@ -110,7 +116,9 @@ def second_opinions(store: Path, run: str, row: Row) -> tuple[list[dict[str, Any
         try:
             columns = pq.read_table(path, filters=[("group_id", "=", row["group_id"])], partitioning=None)
         except (OSError, pa.ArrowException) as error:
-            problems.append(f"{path.name} of {path.parent.name} cannot be read ({str(error).splitlines()[0]})")
+            problems.append(
+                f"{path.name} of {path.parent.name} cannot be read ({str(error).splitlines()[0]})"
+            )
             continue
         same = [one for one in columns.to_pylist() if one["attempt"] == row["attempt"]]
         found += sorted(same, key=lambda one: one["sample_index"])
@@ -123,14 +131,18 @@ def opinions_table(row: Row, opinions: Sequence[Row]) -> Html | None:
     if not later:
         return None
     judges = [("During training", row["judge"]), *((one["judge_id"], one["judge"]) for one in later)]
-    names = list(dict.fromkeys(mark["dimension"] for _, judge in judges if judge for mark in judge["dimensions"]))
+    names = list(
+        dict.fromkeys(mark["dimension"] for _, judge in judges if judge for mark in judge["dimensions"])
+    )
     lines: list[list[object]] = []
     for name, judge in judges:
         marks = {mark["dimension"]: mark for mark in judge["dimensions"]} if judge else {}
         cells = [_cell(marks.get(dimension)) for dimension in names]
         known = [m["score"] for m in marks.values() if m["score"] is not None and not math.isnan(m["score"])]
         mean = number(math.fsum(known) / len(known), 2) if known else "–"
-        lines.append([el("td", name, el("div", judge["rubric"] if judge else "none", class_="muted")), mean, *cells])
+        lines.append(
+            [el("td", name, el("div", judge["rubric"] if judge else "none", class_="muted")), mean, *cells]
+        )
     head = ["Judge", "Average", *map(plain, names)]
     return el(
         "details",
@@ -144,4 +156,6 @@ def opinions_table(row: Row, opinions: Sequence[Row]) -> Html | None:
 def _cell(mark: Row | None) -> Html:
     if mark is None:
         return el("td", "–")
-    return el("td", number(mark["score"], 0), el("div", mark["rationale"] or "", class_="rationale", dir="auto"))
+    return el(
+        "td", number(mark["score"], 0), el("div", mark["rationale"] or "", class_="rationale", dir="auto")
+    )

@@ -66,7 +66,7 @@ def _row(run: str, group: GroupRow) -> list[object]:
         href=group_link(run, group.step, group.group_id),
         data_step=group.step,
         data_group=group.group_id,
-        class_="open",
+        class_="opens",
     )
     remarks = [plain(skip_words(group.skip_reason))] if group.skip_reason else []
     if group.unreadable:

@@ -35,8 +35,8 @@ LOGGED: dict[str, LoggedMeasure] = {
     ),
     "start_kl": LoggedMeasure(
         "Distance from the start",
-        "How far the model has moved from the one that training started with (KL divergence, nats a word piece), "
-        "from the trainer's log.",
+        "How far the model has moved from the one that training started with (KL divergence, nats a word "
+        "piece), from the trainer's log.",
     ),
     "logp_diff": LoggedMeasure(
         "Sampler against trainer",

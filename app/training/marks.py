@@ -89,5 +89,3 @@ def _boxes(
         class_="legend",
     )
     return join([legend, *strips])
-
-

@@ -40,7 +40,11 @@ def filter_of(
     Raises:
         UserError: If one of them is no number, or of the wrong kind.
     """
-    wanted = {"step": _number("Round", step), "from": _number("Reward from", low), "to": _number("Reward to", high)}
+    wanted = {
+        "step": _number("Round", step),
+        "from": _number("Reward from", low),
+        "to": _number("Reward to", high),
+    }
     if wanted["step"] is not None and (wanted["step"] < 0 or wanted["step"] % 1):
         raise UserError("Round: write a whole number, such as 7, or nothing for all rounds")
     if wanted["from"] is not None and wanted["to"] is not None and wanted["from"] > wanted["to"]:

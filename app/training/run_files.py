@@ -1,4 +1,4 @@
-"""What training leaves beside the rollout store: its configuration and its metrics, either of which may be absent."""
+"""What training leaves beside the rollout store: its configuration and its metrics; both may be absent."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def _version(file: Path) -> tuple[int, int]:
 def _read(folder: Path, versions: tuple[int, ...]) -> RunFiles:
     del versions  # the files are read again when they have changed
     problems: list[str] = []
-    planned, limits = None, {}
+    planned: int | None = None
+    limits: dict[str, Any] = {}
     try:
         planned, limits = _settings(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
         CollapseRules(**limits)

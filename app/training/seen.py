@@ -56,5 +56,3 @@ def canvas_for(row: Mapping[str, Any], picture: Picture) -> tuple[float, float]:
         told = told or CANVASES["CholecTrack20"]
     canvas = canvas_of(told, picture.height, picture.width)
     return float(canvas.width), float(canvas.height)
-
-

@@ -25,7 +25,11 @@ def standing(part: Row) -> str | None:
         return "in the top quarter"
     if raw < p25:
         return "in the low quarter"
-    return "a typical score" if raw == p50 else f"in the middle half, {'above' if raw > p50 else 'below'} typical"
+    return (
+        "a typical score"
+        if raw == p50
+        else f"in the middle half, {'above' if raw > p50 else 'below'} typical"
+    )
 
 
 def reward_steps(row: Row) -> Html:
@@ -48,7 +52,9 @@ def _part(part: Row) -> Html:
     scaled = f": {number(part['normalised'], 3)}" + (f" = {factors}" if factors else "")
     lines.append(el("li", term("Scaled", "scaled"), scaled))
     product = number(part["weight"] * part["normalised"], 3)
-    lines.append(el("li", term("Weight", "weight"), f": × {number(part['weight'])} gives ", el("strong", product)))
+    lines.append(
+        el("li", term("Weight", "weight"), f": × {number(part['weight'])} gives ", el("strong", product))
+    )
     return el("li", name, el("ul", *lines))
 
 
@@ -104,6 +110,10 @@ def _part_cells(part: Row) -> list[object]:
         number(part["p25"], 3),
         number(part["p50"], 3),
         number(part["p75"], 3),
-        el("td", number(part["normalised"], 3), el("div", f"= {factors}", class_="muted") if factors else None),
+        el(
+            "td",
+            number(part["normalised"], 3),
+            el("div", f"= {factors}", class_="muted") if factors else None,
+        ),
         number(part["weight"]),
     ]

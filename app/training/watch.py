@@ -19,7 +19,9 @@ from app.training.run_state import runs_table, state_of
 
 __all__ = ["CURVES", "Watch"]
 
-CURVES = {name: (one.title, one.help) for name, one in (*MEASURES.items(), *LOGGED.items())}
+CURVES = {name: (one.title, one.help) for name, one in MEASURES.items()} | {
+    name: (one.title, one.help) for name, one in LOGGED.items()
+}
 """Title and help of everything that can be drawn, by its name in links."""
 
 
@@ -102,4 +104,6 @@ class Watch:
         if run is None or run not in self.runs():
             return page()
         numbers = table_page(self.index.pairs(run), self.points(run, "reward"), self.points(run, "raw"))
-        return page(el("details", el("summary", "All values in a table"), numbers, class_="card", data_keep="values"))
+        return page(
+            el("details", el("summary", "All values in a table"), numbers, class_="card", data_keep="values")
+        )

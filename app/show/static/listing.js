@@ -2,7 +2,7 @@
 element.addEventListener('click', (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.target.closest('button')) return;
   const row = event.target.closest('tbody tr');
-  const link = row && row.querySelector('a.open');
+  const link = row && row.querySelector('a.opens');
   if (!link) return;
   event.preventDefault();
   trigger('open', { step: link.dataset.step, group: link.dataset.group });
@@ -10,8 +10,8 @@ element.addEventListener('click', (event) => {
 
 element.addEventListener('keydown', (event) => {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!by || !event.target.matches('a.open')) return;
-  const links = [...element.querySelectorAll('a.open')];
+  if (!by || !event.target.matches('a.opens')) return;
+  const links = [...element.querySelectorAll('a.opens')];
   const next = links[links.indexOf(event.target) + by];
   if (!next) return;
   event.preventDefault();
@@ -21,7 +21,7 @@ element.addEventListener('keydown', (event) => {
 function mark() {
   const article = document.querySelector('#group article');
   const { step, group } = article ? article.dataset : {};
-  for (const link of element.querySelectorAll('a.open')) {
+  for (const link of element.querySelectorAll('a.opens')) {
     const shown = link.dataset.step === step && link.dataset.group === group;
     if (shown) link.setAttribute('aria-current', 'true');
     else link.removeAttribute('aria-current');
