@@ -47,11 +47,13 @@ class Dashboard:
     Args:
         index: The runs.
         base: Folder that relative frame paths in the store start from.
+        media: Folder of review clips.
     """
 
-    def __init__(self, index: RolloutIndex, base: Path) -> None:
+    def __init__(self, index: RolloutIndex, base: Path, media: Path) -> None:
         self.index = index
         self.base = base
+        self.media = media
         self.version = 0
         self.refresh()
 
@@ -103,7 +105,8 @@ class Dashboard:
             )
         link = "?" + urlencode({"run": run, "step": step, "group": group_id})
         return page_of(
-            el("p", el("a", "Link to this group", href=link), class_="small"), group_page(rows, self.base)
+            el("p", el("a", "Link to this group", href=link), class_="small"),
+            group_page(rows, self.base, self.media),
         )
 
     def choices(self, run: str | None) -> tuple[list[tuple[str, str]], ...]:
@@ -128,7 +131,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     """
     import gradio as gr
 
-    dashboard = Dashboard(context.index, context.base)
+    dashboard = Dashboard(context.index, context.base, context.workspace.media)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
