@@ -181,18 +181,16 @@ def _lanes(rows: Sequence[Row], tracks: Sequence[Track]) -> list[Lane]:
         return [Lane("Expert", truth, true=True)] + [
             Lane(f"Answer {k}", segments) for k, segments in enumerate(answers, 1)
         ]
-    ends = [frame["time"] for frame in first["frames"]][1:] + [_duration(first)]
+    ends = [*(frame["time"] for frame in first["frames"][1:]), _duration(first)]
     return [
-        Lane(
-            track["name"],
-            [
-                (box[0], min((end for end in ends if end > box[0]), default=box[0]), "")
-                for box in track["boxes"]
-            ],
-            true=track["expert"],
-        )
+        Lane(track["name"], [_shown(box[0], ends) for box in track["boxes"]], true=track["expert"])
         for track in tracks
     ]
+
+
+def _shown(time: float, ends: Sequence[float]) -> tuple[float, float, str]:
+    """From when to when the picture of a moment is shown."""
+    return time, min((end for end in ends if end > time), default=time), ""
 
 
 def _duration(row: Row) -> float:

@@ -13,6 +13,7 @@ from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.requests import Request
 
 __all__ = ["HEAD", "add_media"]
 
@@ -38,7 +39,8 @@ def add_media(app: FastAPI, folder: Path) -> None:
     def refused(status: int, words: str) -> Any:
         return PlainTextResponse(words, status, headers=_UNSEEN)
 
-    def film(name: str) -> Any:
+    def film(request: Request) -> Any:
+        name = _after(request, "/media/")
         key, _, suffix = name.partition(".")
         if suffix != "mp4" or not _KEY.fullmatch(key):
             return refused(403, "not a review clip")
@@ -49,7 +51,8 @@ def add_media(app: FastAPI, folder: Path) -> None:
             return refused(404, "there is no such review clip")
         return FileResponse(path, media_type="video/mp4", headers=_UNSEEN)
 
-    def times(key: str) -> Any:
+    def times(request: Request) -> Any:
+        key = _after(request, "/clips/")
         if not _KEY.fullmatch(key):
             return refused(403, "not a review clip")
         state = clip_maker(folder).state(key)
@@ -61,16 +64,18 @@ def add_media(app: FastAPI, folder: Path) -> None:
                 told = {"state": "failed", "reason": "What is known about its times is damaged."}
         return JSONResponse(told, headers=_UNSEEN)
 
-    def static(name: str) -> Any:
+    def static(request: Request) -> Any:
+        name = _after(request, "/static/")
         if name not in own:
             return refused(404, "no such file")
         return FileResponse(
             own[name], media_type=_TYPES[own[name].suffix], headers={"cache-control": "no-cache"}
         )
 
-    for route, answer in (
-        ("/media/{name:path}", film),
-        ("/clips/{key:path}", times),
-        ("/static/{name}", static),
-    ):
-        app.add_api_route(route, answer, methods=["GET", "HEAD"], include_in_schema=False)
+    for folder_of, answer in (("media", film), ("clips", times), ("static", static)):
+        app.router.add_route(f"/{folder_of}/{{rest:path}}", answer, methods=["GET", "HEAD"])
+
+
+def _after(request: Request, start: str) -> str:
+    """The rest of the path as it was asked for; that of a route is without a last line feed."""
+    return str(request.scope["path"]).removeprefix(start)
