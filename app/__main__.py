@@ -26,17 +26,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "runs, their name with -review)",
     )
     parser.add_argument("--port", type=int, help="port of the pages (default: the first free one from 7860)")
+    others = parser.add_argument_group("for other machines to ask")
+    others.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)"
+    )
+    others.add_argument("--users", type=Path, help="who may log in: a file that python -m app.users makes")
+    others.add_argument("--certificate", type=Path, help="PEM file, for https")
+    others.add_argument("--key", type=Path, help="PEM file of the certificate's private key")
     options = parser.parse_args(arguments)
     try:
         from app.context import Context
         from app.index import RolloutIndex
         from app.site.audit import AuditLog
-        from app.site.server import serve
+        from app.site.server import Address, serve
+        from app.site.sessions import Sessions
+        from app.site.users import read_users
         from app.workspace import open_workspace
 
         index = RolloutIndex(options.runs)
         workspace = open_workspace(options.workspace, options.runs)
-        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit)), options.port)
+        sessions = Sessions(read_users(options.users)) if options.users else None
+        address = Address(options.host, options.port, options.certificate, options.key)
+        if sessions and not options.certificate:
+            told = "warning: without --certificate others on the network can read passwords and videos"
+            print(told, file=sys.stderr)
+        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit)), address, sessions)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -22,12 +22,14 @@ class Page:
         title: What links to it say.
         purpose: What one does there, in a sentence.
         build: Makes it, given what pages share and the (path, title) of all pages.
+        for_reviewers: Whether reviewers, who must not see rewards, may open it.
     """
 
     path: str
     title: str
     purpose: str
     build: Callable[[Context, Sequence[tuple[str, str]]], "gr.Blocks"]
+    for_reviewers: bool = False
 
 
 PAGES = (

@@ -1,8 +1,9 @@
-"""The web server: the pages on one address of this machine, and settings that keep there what they show."""
+"""The web server: the pages on one address, and settings that keep on this machine what they show."""
 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import shutil
 import signal
@@ -10,19 +11,23 @@ import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.context import Context
 from app.pages import PAGES
+from app.site.access import SESSION, AccessControl
 from app.site.headers import SecurityHeaders
+from app.site.media import HEAD, add_media
+from app.site.sessions import Sessions
 from app.site.start import start_page
 from medgrpo.errors import MissingExtraError, UserError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["serve", "site"]
+__all__ = ["Address", "serve", "site"]
 
 _FIRST_PORT, _PORTS = 7860, 100
 _ICON = (
@@ -48,8 +53,35 @@ def _prepare() -> None:
     os.chdir(empty)
 
 
-def site(context: Context) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the site is reached.
+
+    Attributes:
+        host: Address to listen on.
+        port: TCP port; the first free one from 7860 if None.
+        certificate: PEM file, for https.
+        key: PEM file of its private key.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can ask."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+def site(context: Context, sessions: Sessions | None = None, secure: bool = False) -> FastAPI:
     """All pages.
+
+    Args:
+        context: What they show.
+        sessions: Of those who may log in; None where everybody on this machine may look.
+        secure: Whether it is reached by https.
 
     Raises:
         MissingExtraError: If gradio is not installed.
@@ -57,17 +89,36 @@ def site(context: Context) -> FastAPI:
     _prepare()
     try:
         import gradio as gr
-        from fastapi import FastAPI
+        from fastapi import FastAPI, Request
         from fastapi.responses import HTMLResponse, Response
     except ImportError as error:
         raise MissingExtraError("gradio", "app") from error
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    style = _STYLE.read_text(encoding="utf-8")
+    closed = [page.path for page in PAGES if not page.for_reviewers]
+    app.add_middleware(
+        AccessControl,
+        sessions=sessions,
+        audit=context.audit,
+        style=style,
+        researcher_paths=closed,
+        secure=secure,
+    )
     app.add_middleware(SecurityHeaders)
-    first = start_page(PAGES, _STYLE.read_text(encoding="utf-8"))
-    app.add_api_route("/", lambda: HTMLResponse(first), response_class=HTMLResponse)
+
+    def start(request: Request) -> Any:
+        return HTMLResponse(start_page(PAGES, style, request.scope.get(SESSION)))
+
+    def user(request: Request) -> str | None:
+        session = request.scope.get(SESSION)
+        return session.user if session else None
+
+    start.__annotations__ = {"request": Request}  # FastAPI reads it, and it is imported late
+    app.add_api_route("/", start, response_class=HTMLResponse)
     app.add_api_route("/favicon.ico", lambda: Response(_ICON, media_type="image/svg+xml"))
-    links = [(page.path, page.title) for page in PAGES]
+    add_media(app, context.workspace.media)
     for page in PAGES:
+        links = [(one.path, one.title) for one in PAGES if one.for_reviewers or not page.for_reviewers]
         blocks = page.build(context, links)
         blocks.queue(default_concurrency_limit=8)
         gr.mount_gradio_app(
@@ -84,23 +135,37 @@ def site(context: Context) -> FastAPI:
             max_file_size="1mb",
             theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css_paths=_STYLE,
+            head=HEAD,
+            auth_dependency=user if sessions else None,
         )
     return app
 
 
-def serve(context: Context, port: int | None = None) -> None:
-    """Serve the pages on 127.0.0.1 until interrupted.
+def serve(context: Context, address: Address, sessions: Sessions | None = None) -> None:
+    """Serve the pages until interrupted.
 
     Args:
         context: What they show.
-        port: TCP port; the first free one from 7860 if None.
+        address: Where.
+        sessions: Of those who may log in.
 
     Raises:
-        UserError: If the port is taken.
+        UserError: If others could ask and nobody has to log in, the port is taken, or the certificate cannot
+            be read.
         MissingExtraError: If gradio is not installed.
     """
-    listening = _listen("127.0.0.1", range(_FIRST_PORT, _FIRST_PORT + _PORTS) if port is None else [port])
-    app = site(context)
+    if not address.is_local and sessions is None:
+        raise UserError(
+            f"--host {address.host} lets other machines ask: say who may log in with --users FILE, which "
+            "python -m app.users makes, or stay on 127.0.0.1"
+        )
+    if (address.certificate is None) != (address.key is None):
+        raise UserError("--certificate and --key belong together")
+    secure = address.certificate is not None
+    ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if address.port is None else [address.port]
+    listening = _listen(address.host, ports)
+    files = [path.resolve() for path in (address.certificate, address.key) if path is not None]
+    app = site(context, sessions, secure)
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -108,27 +173,34 @@ def serve(context: Context, port: int | None = None) -> None:
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            address = "http://{}:{}/".format(*listening.getsockname()[:2])
-            print(
-                f"The dashboard of {context.index.folder} is on {address} (end it with Ctrl+C)", flush=True
-            )
+            where = "http{}://{}:{}/".format("s" if secure else "", *listening.getsockname()[:2])
+            print(f"The dashboard of {context.index.folder} is on {where} (end it with Ctrl+C)", flush=True)
 
     # So that the temporary folder goes with it: uvicorn hands the signal on when it has shut down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config: Any = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    if files:
+        config.ssl_certfile, config.ssl_keyfile = files
+    try:
+        config.load()
+    except OSError as error:  # of ssl too
+        raise UserError(f"--certificate {address.certificate}, --key {address.key}: {error}") from None
     Server(config).run([listening])
 
 
 def _listen(host: str, ports: Sequence[int]) -> socket.socket:
     """A socket on the first free port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in ports:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
-        except OSError:
+        except OSError as error:
             listening.close()
+            if error.errno != errno.EADDRINUSE:
+                raise UserError(f"--host {host}: {error.strerror or error}") from None
             continue
         return listening
-    taken = f"port {ports[0]} is taken" if len(ports) == 1 else f"ports {ports[0]} to {ports[-1]} are all taken"
-    raise UserError(f"{taken}: choose another one with --port")
+    taken = f"port {ports[0]} is" if len(ports) == 1 else f"ports {ports[0]} to {ports[-1]} are all"
+    raise UserError(f"{taken} taken: choose another one with --port")

@@ -48,11 +48,8 @@ class Comparison:
         if not run or run not in {one.run for one in self.index.runs()}:
             raise UserError("choose a run for both sides")
         words = rounds.strip() or "all"
-        return Side(
-            run,
-            parse_rounds(rounds, self.index.steps(run)),
-            f"{run}, {words} rounds" if words == "all" else f"{run}, rounds {words}",
-        )
+        named = f"{words} rounds" if words[-1].isalpha() or words[0].isalpha() else f"rounds {words}"
+        return Side(run, parse_rounds(rounds, self.index.steps(run)), f"{run}, {named}")
 
     def compare(
         self, run_a: str | None, rounds_a: str, run_b: str | None, rounds_b: str, measure: str

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from app.show.html import Html, el, note
+from app.show.player import clip_view
 from app.show.terms import term
 from app.show.words import plain, skip_words, task_words
 from app.training.answers import answer_cards
-from app.training.marks import marks
+from app.training.marks import box_strips
 from app.training.seen import seen_frames
 from app.training.steps import numbers_table
 
@@ -22,6 +23,7 @@ Row = Mapping[str, Any]
 def group_page(
     rows: Sequence[Row],
     base: Path,
+    media: Path,
     opinions: Sequence[Row] = (),
     problems: Sequence[str] = (),
     *,
@@ -32,6 +34,7 @@ def group_page(
     Args:
         rows: The stored rows of its answers in their order, at least one.
         base: Folder that relative frame paths start from.
+        media: Folder of review clips.
         opinions: Re-judgements of its answers.
         problems: Files of re-judgements that cannot be read.
         link: Query that opens it.
@@ -41,8 +44,8 @@ def group_page(
         "article",
         _title(first),
         *(note(f"A second opinion is missing: {problem}", "warning") for problem in problems),
-        _clip(first, base),
-        marks(rows, base),
+        _clip(first, clip_view(rows, base, media, seen_frames(first, base))),
+        box_strips(rows, base),
         answer_cards(rows, opinions),
         el(
             "details",
@@ -75,12 +78,12 @@ def _title(row: Row) -> Html:
     )
 
 
-def _clip(row: Row, base: Path) -> Html:
+def _clip(row: Row, clip: Html) -> Html:
     """The clip above, question and reference beside each other below it."""
     reference = row["reference_text"]
     return el(
         "div",
-        el("section", el("h3", "What the model saw"), seen_frames(row, base), class_="card wide"),
+        el("section", el("h3", "What the model saw"), clip, class_="card wide"),
         el(
             "section",
             el("h3", "Question"),

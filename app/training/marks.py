@@ -1,62 +1,40 @@
-"""The expert's annotation against the answers of a group, in time or in space."""
+"""The expert's boxes against those of the answers of a group; spans of time stand below the clip."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.show.charts import Lane, box_overlay, timeline
+from app.show.charts import box_overlay
 from app.show.html import Html, el, join
 from app.show.media import evenly, pictures
 from app.training.seen import canvas_for
 from medgrpo.rollout.schema import rollout_from_row
 from medgrpo.tasks import get_task
 
-__all__ = ["marks"]
+__all__ = ["box_strips"]
 
 
-def marks(rows: Sequence[Mapping[str, Any]], base: Path) -> Html | None:
-    """Lanes of time spans, or boxes over frames; None for tasks without either.
+def box_strips(rows: Sequence[Mapping[str, Any]], base: Path) -> Html | None:
+    """Pictures with boxes, a strip for each answer; None for tasks without boxes.
 
     Args:
         rows: The stored rows of a group.
         base: Folder that relative frame paths start from.
     """
-    task = rows[0]["task"]
-    if task not in ("tal", "dense_captioning", "stg"):
+    if rows[0]["task"] != "stg":
         return None
     rollouts = [rollout_from_row(row) for row in rows]
-    truth = get_task(task).truth(rollouts[0].sample)
+    truth = get_task("stg").truth(rollouts[0].sample)
     answers = [rollout.reward.parsed for rollout in rollouts]
-    if task == "stg":
-        return el("section", el("h3", "Boxes"), _boxes(rows, truth or [], answers, base), class_="card")
-    lanes = [Lane("Expert", _segments(truth), true=True)]
-    lanes += [Lane(f"Answer {k + 1}", _segments(value)) for k, value in enumerate(answers)]
-    duration = max((frame["time"] for frame in rows[0]["frames"]), default=0.0)
     return el(
-        "section",
-        el("h3", "When"),
-        el("p", "The top lane is what the expert marked. Point at a bar to read it.", class_="muted"),
-        timeline(lanes, duration),
+        "details",
+        el("summary", "Boxes of each answer on single pictures"),
+        _boxes(rows, truth or [], answers, base),
         class_="card",
+        data_keep="boxes",
     )
-
-
-def _segments(value: Any) -> list[tuple[float, float, str]]:
-    """Segments of a ``tal`` or ``dense_captioning`` structure, those that are none left out."""
-    found = []
-    for item in value if isinstance(value, list) else []:
-        parts = (
-            (item.get("start"), item.get("end"), item.get("caption", ""))
-            if isinstance(item, dict)
-            else (*item, "")
-        )
-        start, end, text = parts[0], parts[1], parts[2]
-        if all(isinstance(v, int | float) and math.isfinite(v) for v in (start, end)):
-            found.append((float(start), float(end), str(text or "")))
-    return found
 
 
 def _boxes(

@@ -107,7 +107,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             with gr.Tab("Overview", id="overview"):
                 overview = OverviewTab(watch)
             with gr.Tab("Answers", id="answers"):
-                answers = AnswersTab(context, Review(context.index, context.base))
+                answers = AnswersTab(context, Review(context.index, context.base, context.workspace.media))
             with gr.Tab("Compare", id="compare"):
                 compare = CompareTab(context, Comparison(context.index))
         gr.HTML(page_of(glossary()))

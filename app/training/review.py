@@ -103,11 +103,13 @@ class Review:
     Args:
         index: The runs.
         base: Folder that relative frame paths in the store start from.
+        media: Folder of review clips.
     """
 
-    def __init__(self, index: RolloutIndex, base: Path) -> None:
+    def __init__(self, index: RolloutIndex, base: Path, media: Path) -> None:
         self.index = index
         self.base = base
+        self.media = media
 
     def listing(self, chosen: GroupFilter, order: str, offset: int, size: int) -> Listing:
         """A page of the list, or why there is none.
@@ -175,7 +177,7 @@ class Review:
         link = group_link(run, int(step), group_id)
         return page(
             el("p", el("a", "Link to this group", href=link), class_="small"),
-            group_page(rows, self.base, opinions, problems, link=link),
+            group_page(rows, self.base, self.media, opinions, problems, link=link),
         )
 
     def choices(self, run: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

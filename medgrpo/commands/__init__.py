@@ -30,5 +30,6 @@ COMMANDS = {
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
+    "media": "medgrpo.commands.media",
     "serve-rollouts": "medgrpo.commands.serve_rollouts",
 }

@@ -1,7 +1,10 @@
 // The address follows the open group, so that a reload shows it again; n and p go on in the list.
 watch('value', () => {
-  const article = element.querySelector('article');
-  if (article) {
+  const patched = element.querySelector('article');
+  if (patched) {
+    // Gradio patches the elements of the group before; its player must not live on in them.
+    const article = patched.cloneNode(true);
+    patched.replaceWith(article);
     history.replaceState(null, '', article.dataset.link);
     element.scrollIntoView({ block: 'start' });
     article.querySelector('h2').focus({ preventScroll: true });
