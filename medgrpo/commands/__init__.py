@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
+    "compact": "medgrpo.commands.compact",
     "media": "medgrpo.commands.media",
     "serve-rollouts": "medgrpo.commands.serve_rollouts",
 }
