@@ -94,9 +94,11 @@ def _lines(scores: Sequence[QuestionScore]) -> _Lines:
 
 
 def changes(first: Sequence[QuestionScore], second: Sequence[QuestionScore]) -> list[Change]:
-    """All quantities that both sides have, by dataset, task and quantity."""
+    """All quantities that both sides have, by dataset and task: the reward, its parts, then the form."""
     ours, theirs = _lines(first), _lines(second)
-    return [_change(line, ours[line], theirs[line]) for line in sorted(ours.keys() & theirs.keys())]
+    order = {"reward": 0, "readable": 2, "length": 3}
+    both = sorted(ours.keys() & theirs.keys(), key=lambda line: (*line[:2], order.get(line[2], 1), line[2]))
+    return [_change(line, ours[line], theirs[line]) for line in both]
 
 
 def _change(

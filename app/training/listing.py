@@ -10,10 +10,13 @@ from app.show.html import Html, el, note, number, table
 from app.show.terms import term
 from app.show.words import plain, skip_words, task_words
 
-__all__ = ["PAGE_SIZES", "group_link", "listing_page", "position_words"]
+__all__ = ["DISAGREEMENT", "PAGE_SIZES", "group_link", "listing_page", "position_words"]
 
 PAGE_SIZES = (50, 100, 200)
 """How many groups a page may hold."""
+
+DISAGREEMENT = 0.5
+"""How far apart judge and similarity rank an answer, as a share of all, before the list says so."""
 
 
 def group_link(run: str, step: int, group_id: str) -> str:
@@ -69,6 +72,8 @@ def _row(run: str, group: GroupRow) -> list[object]:
         class_="opens",
     )
     remarks = [plain(skip_words(group.skip_reason))] if group.skip_reason else []
+    if group.disagreement is not None and group.disagreement >= DISAGREEMENT:
+        remarks.append("judge and similarity disagree")
     if group.unreadable:
         remarks.append(f"{group.unreadable} not readable")
     return [
