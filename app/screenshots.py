@@ -1,4 +1,4 @@
-"""``python -m app.screenshots --runs runs/ --out docs/img/dashboard``: the pages as pictures, for the docs."""
+"""``python -m app.screenshots --runs runs/ --out docs/img/dashboard``: all pages as pictures, for docs."""
 
 from __future__ import annotations
 

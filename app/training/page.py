@@ -33,7 +33,7 @@ _INTRODUCTION = (
     "reasons for its reward (Answers), and put two runs or two parts of a run next to each other (Compare). "
     "Words that are underlined with dots explain themselves when you choose them."
 )
-_TABS = ("overview", "answers", "compare")
+_TABS = ("answers", "compare")
 
 
 def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
@@ -64,7 +64,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             version,
             page_of(note(missing, "warning") if missing else None),
             gr.update(choices=runs, value=run),
-            gr.update(selected=tab if tab in _TABS else "overview"),
+            gr.update(selected=tab) if tab in _TABS else gr.skip(),  # who was faster has chosen another one
             measure,
             *overview.filled(run, measure),
             *answers.loaded(wanted or run, query, request),

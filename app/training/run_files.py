@@ -80,7 +80,7 @@ def _read(folder: Path, versions: tuple[int, ...]) -> RunFiles:
         CollapseRules(**limits)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
         limits = {}
         problems.append(f"{folder / 'config.yaml'}: this is no configuration of a training run")
     metrics: dict[int, dict[str, float]] = {}

@@ -34,7 +34,7 @@ class Watch:
 
     def __init__(self, index: RolloutIndex) -> None:
         self.index = index
-        self._version = 0
+        self._version = 1
         self._states: list[str] = []
 
     def refresh(self) -> int:
@@ -45,7 +45,7 @@ class Watch:
         if changed or states != self._states:
             self._states = states
             self._version += 1
-        return max(1, self._version)
+        return self._version
 
     def runs(self) -> list[str]:
         """Names of the runs, the one that wrote last first."""

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.show.charts import Lane, box_overlay, curve_chart, timeline
+from app.show.charts import Lane, box_overlay, timeline
 from app.show.html import Html, el, number, signed, table, word_difference
 from tests.app.scene import ATTACK
 

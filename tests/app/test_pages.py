@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-from PIL import Image
 
 from app.index import RolloutIndex
 from app.show.words import component_words, task_words
 from app.training.watch import Watch
-from medgrpo.rollout.store import RolloutStore
 from medgrpo.tasks import TASKS
-from medgrpo.types import Box, Clip, Region
-from tests.app.scene import ATTACK, write_scene
 from tests.app.test_html import Reader
-from tests.rollout.rollouts import make_rollout, make_sample
 
 ROOT = Path(__file__).parents[2]
 

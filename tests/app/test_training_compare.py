@@ -49,7 +49,12 @@ def test_differences_are_paired_by_question() -> None:
 
 def test_without_a_common_question_only_averages_are_told() -> None:
     (change,) = changes(scores({"a": 0.2, "b": 0.4}), scores({"c": 0.9}))
-    assert (change.questions, change.first, change.second, change.interval) == (0, pytest.approx(0.3), 0.9, None)
+    assert (change.questions, change.first, change.second, change.interval) == (
+        0,
+        pytest.approx(0.3),
+        0.9,
+        None,
+    )
     assert changes(scores({"a": 0.2}), []) == []
     assert largest(scores({"a": 0.2}), scores({"c": 0.9})) == []
     found = largest(scores({"a": 0.2, "b": 0.4}), scores({"a": 0.1, "b": 0.9}))
@@ -73,6 +78,9 @@ def test_averages_of_questions_agree_with_what_was_written(tmp_path: Path) -> No
     assert found["video_summary", "reward"].value == pytest.approx(0.2)
     assert ("video_summary", "readable") not in found
     assert [row["step"] for row in answers_to(index, "r", (0, 2), summary.key)] == [2, 1, 0]
+    compact_run(tmp_path, "r", keep_last=1)
+    index.refresh()
+    assert {(one.task, one.quantity): one for one in question_scores(index, "r", (1, 3))} == found
     assert question_scores(index, "gone", ALL_ROUNDS) == []
     assert answers_to(index, "gone", ALL_ROUNDS, summary.key) == []
 

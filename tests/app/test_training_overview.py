@@ -188,7 +188,9 @@ def test_what_changes_is_noticed_once(tmp_path: Path) -> None:
     second = watch.refresh()
     assert second > first
     assert watch.refresh() == second
-    store.write(1, [make_rollout(make_sample())], wall_time=1.0)  # a clock that went back: the run stands still
+    store.write(
+        1, [make_rollout(make_sample())], wall_time=1.0
+    )  # a clock that went back: the run stands still
     assert watch.refresh() > second
 
 

@@ -160,11 +160,13 @@ def test_second_opinions_stand_beside_the_stored_ones(tmp_path: Path) -> None:
     rows = read_rollouts(store.root, "demo", 1).to_pylist()
     marks = {"terminology": 5.0, "action": 2.0}
     reasons = dict.fromkeys(marks, f"second thoughts {ATTACK}")
-    write_rejudgements(store.root, "careful", "five@2", rows, [Judgement("careful", "five@2", marks, reasons)] * len(rows))
+    write_rejudgements(
+        store.root, "careful", "five@2", rows, [Judgement("careful", "five@2", marks, reasons)] * len(rows)
+    )
     page = look_at(tmp_path).group("demo", "1", "summary-1")
     words = text_of(page)
     assert words.count("Marked again by 1 other judge") == 8
-    assert words.count("careful five@2 3.50") == 8
+    assert words.count("carefulfive@23.50") == 8
     assert "script" not in Reader(page).tags
     assert "Marked again" not in look_at(tmp_path).group("demo", "0", "summary-0")
     damaged = next((store.root / "rejudgements").rglob("*.parquet"))
@@ -175,11 +177,18 @@ def test_second_opinions_stand_beside_the_stored_ones(tmp_path: Path) -> None:
 
 def test_filters_of_fields_and_links() -> None:
     found = filter_of("r", "AVOS", "", "3", "0.25", "", "failed", "  artery ")
-    assert (found.step, found.dataset, found.task, found.reward_from, found.reward_to) == (3, "AVOS", None, 0.25, None)
+    assert (found.step, found.dataset, found.task, found.reward_from, found.reward_to) == (
+        3,
+        "AVOS",
+        None,
+        0.25,
+        None,
+    )
     assert (found.parse_status, found.text) == ("failed", "artery")
     for wrong, named in (
         ({"step": "2.5"}, "Round"), ({"step": -1.0}, "Round"), ({"low": "much"}, "Reward from"),
-        ({"high": math.inf}, "Reward to"), ({"low": 1.0, "high": 0.0}, "nothing can pass"), ({"status": "x"}, "Readability"),
+        ({"high": math.inf}, "Reward to"), ({"low": 1.0, "high": 0.0}, "nothing can pass"),
+        ({"status": "x"}, "Readability"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=named):
             filter_of("r", **wrong)  # type: ignore[arg-type]
@@ -211,7 +220,10 @@ def test_pages_of_the_list_and_their_neighbours(tmp_path: Path) -> None:
 
 
 def test_an_empty_list_says_why(review: Review, tmp_path: Path) -> None:
-    assert "No group passes these filters" in review.listing(filter_of("demo", dataset="none"), "newest", 0, 50).page
+    assert (
+        "No group passes these filters"
+        in review.listing(filter_of("demo", dataset="none"), "newest", 0, 50).page
+    )
     (tmp_path / "runs").mkdir()
     assert "no run to look at" in look_at(tmp_path).listing(filter_of(None), "newest", 0, 50).page
     assert "script" not in Reader(review.listing(filter_of("demo"), "newest", 0, 50).page).tags
