@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from app.index import GroupRow
+from app.index import GroupRow, SearchState
 from app.show.html import Html, el, note, number, table
 from app.show.terms import term
 from app.show.words import plain, skip_words, task_words
 
-__all__ = ["DISAGREEMENT", "PAGE_SIZES", "group_link", "listing_page", "position_words"]
+__all__ = ["DISAGREEMENT", "PAGE_SIZES", "group_link", "listing_page", "position_words", "search_words"]
 
 PAGE_SIZES = (50, 100, 200)
 """How many groups a page may hold."""
@@ -29,6 +29,15 @@ def position_words(offset: int, shown: int, total: int) -> str:
     if not total:
         return "No groups"
     return f"Groups {offset + 1:,} to {offset + shown:,} of {total:,}"
+
+
+def search_words(state: SearchState) -> str:
+    """Why words may be found in too few groups; empty if they are found in all."""
+    if state.message:
+        return f"Not all texts can be searched. {state.message}"
+    if state.waiting:
+        return f"Texts are still being read: {state.waiting:,} groups cannot be found by words yet."
+    return ""
 
 
 def listing_page(run: str, groups: Sequence[GroupRow], filtered: bool) -> Html:

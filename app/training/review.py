@@ -14,7 +14,7 @@ from app.show.html import Html, el, note
 from app.show.words import status_words, task_words
 from app.training.group import group_page
 from app.training.judging import second_opinions
-from app.training.listing import PAGE_SIZES, group_link, listing_page, position_words
+from app.training.listing import PAGE_SIZES, group_link, listing_page, position_words, search_words
 from medgrpo.errors import UserError
 
 __all__ = ["STATUSES", "Listing", "Review", "filter_of", "status_choices"]
@@ -131,7 +131,10 @@ class Review:
         except UserError as error:
             return Listing(page(note(error, "warning")))
         filtered = chosen != GroupFilter(run=chosen.run)
-        shown = page(listing_page(chosen.run, found, filtered))
+        unfinished = search_words(self.index.search_state()) if chosen.text else ""
+        shown = page(
+            note(unfinished, "warning") if unfinished else None, listing_page(chosen.run, found, filtered)
+        )
         return Listing(shown, max(0, offset), total, [(group.step, group.group_id) for group in found])
 
     def neighbour(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.index import ORDERS, RolloutIndex
+from app.index import ORDERS, RolloutIndex, SearchState
 from app.training.answers_tab import _ORDERS as ORDER_CHOICES
 from app.training.judging import disagreement, second_opinions
+from app.training.listing import search_words
 from app.training.review import STATUSES, Review, filter_of
 from app.training.steps import reward_steps, standing
 from medgrpo.errors import UserError
@@ -217,6 +219,20 @@ def test_pages_of_the_list_and_their_neighbours(tmp_path: Path) -> None:
     assert beside((0, "g000"), -1) is None
     assert beside((0, "g119"), 1, 100) is None
     assert beside((9, "elsewhere"), 1) == ((0, "g000"), 0)
+
+
+def test_a_search_says_when_it_is_not_complete(folder: Path, tmp_path: Path) -> None:
+    review, words = look_at(folder), filter_of("demo", text="cystic")
+    assert "Not all texts can be searched" in review.listing(words, "newest", 0, 50).page
+    review.index.keep_in(tmp_path)
+    until = time.monotonic() + 60
+    while review.index.search_state().waiting and time.monotonic() < until:
+        time.sleep(0.05)
+    found = review.listing(words, "newest", 0, 50)
+    review.index.close()
+    assert found.total == 8
+    assert "searched" not in found.page
+    assert "still being read" in search_words(SearchState(1, ""))
 
 
 def test_an_empty_list_says_why(review: Review, tmp_path: Path) -> None:
