@@ -11,12 +11,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from importlib import resources
 from pathlib import Path
+
+from medgrpo.demo.stages import base_model
 
 __all__ = ["MODEL", "NAMES", "VLLMChatServer"]
 
-MODEL = resources.files("medgrpo") / "assets" / "tiny_base"
+MODEL = base_model()
 NAMES = ("tiny", "tiny-again")
 """The model's names: the same weights under both."""
 
