@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from medgrpo.evaluation.inputs import unread_rows, write_quarantine
     from medgrpo.evaluation.runner import predict
     from medgrpo.rewards.statistics import Provenance, Statistics
+    from medgrpo.services.files import file_hash
     from medgrpo.tasks import canonical_task
 
     config = GRPOConfig(args.config)
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     names = {name for metrics in raw for name in metrics}
     provenance = Provenance(
         checkpoint=_weights_hash(args.model),
-        records_hash=_file_hash(args.records),
+        records_hash=file_hash(args.records),
         temperature=args.temperature,
         samples_per_prompt=args.samples,
         seed=args.seed,
@@ -145,12 +146,6 @@ def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[i
         count = min(prompts_per_pair, len(rows))
         chosen += [rows[i * len(rows) // count] for i in range(count)]
     return chosen
-
-
-def _file_hash(path: Path) -> str:
-    """sha256 of a file, however large."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weights_hash(model: Path) -> str:
