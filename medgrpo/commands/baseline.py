@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-c",
         action="append",
         required=True,
-        help="the GRPO config whose reward is measured, e.g. configs/grpo.yaml; may be given several times",
+        help="the GRPO config whose reward is measured and whose engine samples, e.g. configs/grpo.yaml; may "
+        "be given several times, e.g. with configs/rollout/vllm.yaml",
     )
     parser.add_argument("--tasks", nargs="+", help="only these tasks (default: all that the reward scores)")
     parser.add_argument(
@@ -63,13 +64,16 @@ def run(args: argparse.Namespace) -> int:
     """Sample, score, summarise, write."""
     import numpy as np
 
+    from medgrpo.commands.grpo_config import GRPOConfig
     from medgrpo.data.lazy_records import open_records
     from medgrpo.evaluation.inputs import unread_rows, write_quarantine
     from medgrpo.evaluation.runner import predict
     from medgrpo.rewards.statistics import Provenance, Statistics
+    from medgrpo.services.files import file_hash
     from medgrpo.tasks import canonical_task
 
-    reward = reward_of(args.config)
+    config = GRPOConfig(args.config)
+    reward, engine = config.reward(), config.engine()
     tasks = {canonical_task(task) for task in args.tasks} if args.tasks else reward.tasks
     records = open_records(args.records, **media_options(args)).where(tasks=tasks & reward.tasks)
     unknown = np.flatnonzero(~(records.answered | records.has_truth))
@@ -89,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         n=args.samples,
         seed=args.seed,
         batch_size=args.batch_size,
+        engine=engine,
         max_new_tokens=args.max_new_tokens,
         progress="sample answers",
         problems=problems if args.on_error == "quarantine" else None,
@@ -100,10 +105,11 @@ def run(args: argparse.Namespace) -> int:
     names = {name for metrics in raw for name in metrics}
     provenance = Provenance(
         checkpoint=_weights_hash(args.model),
-        records_hash=_file_hash(args.records),
+        records_hash=file_hash(args.records),
         temperature=args.temperature,
         samples_per_prompt=args.samples,
         seed=args.seed,
+        engine="HFEngine" if engine is None else type(engine).__name__,
         encoder=next((name.split(":")[1] for name in names if name.startswith("similarity:")), ""),
         judge=next((name.split(":")[1] for name in names if name.startswith("judge:")), ""),
         rubric=next((name.split(":")[2] for name in names if name.startswith("judge:")), ""),
@@ -140,39 +146,6 @@ def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[i
         count = min(prompts_per_pair, len(rows))
         chosen += [rows[i * len(rows) // count] for i in range(count)]
     return chosen
-
-
-def reward_of(configs: Sequence[str]) -> Any:
-    """The reward that a GRPO config trains with, without its normaliser and statistics."""
-    from jsonargparse import ArgumentParser
-
-    from medgrpo.compose import compose
-    from medgrpo.rewards import CompositeReward, IdentityNormalizer
-
-    tree = compose(
-        configs, [("paths.statistics", "null"), ("paths.model", "unused"), ("paths.records", "unused")]
-    )
-    try:
-        node = tree["model"]["init_args"]["reward"]
-        components = node["init_args"]["components"]
-    except (KeyError, TypeError):
-        raise UserError(
-            f"{', '.join(configs)}: no model.init_args.reward with components; is it a GRPO config?"
-        ) from None
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--reward", type=CompositeReward)
-    reward = parser.instantiate_classes(
-        parser.parse_object(
-            {"reward": {"class_path": node["class_path"], "init_args": {"components": components}}}
-        )
-    ).reward
-    return CompositeReward(reward.components, IdentityNormalizer())
-
-
-def _file_hash(path: Path) -> str:
-    """sha256 of a file, however large."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weights_hash(model: Path) -> str:
