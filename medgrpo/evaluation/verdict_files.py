@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from medgrpo.errors import UserError
 from medgrpo.evaluation.verdicts import Verdict
 
-__all__ = ["FORMS", "verdict_bytes"]
+__all__ = ["FORMS", "verdict_bytes", "verdicts_hash"]
 
 FORMS = {
     ".csv": "text/csv; charset=utf-8",
@@ -57,7 +58,7 @@ def verdict_bytes(verdicts: Sequence[Verdict], form: str) -> bytes:
         raise UserError(
             f"verdicts are written as {', '.join(FORMS)}, not as {form or 'a file without ending'}"
         )
-    dimensions = list(dict.fromkeys(name for verdict in verdicts for name in verdict.scores))
+    dimensions = sorted({name for verdict in verdicts for name in verdict.scores})
     rows = [_row(verdict, dimensions) for verdict in verdicts]
     schema = pa.schema(
         [*_NAMES, ("reviewer", pa.string()), *((name, pa.float64()) for name in dimensions), *_REST]
@@ -73,6 +74,11 @@ def verdict_bytes(verdicts: Sequence[Verdict], form: str) -> bytes:
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode("utf-8-sig")  # the mark tells spreadsheets that it is UTF-8
+
+
+def verdicts_hash(verdicts: Sequence[Verdict]) -> str:
+    """The sha256 of the verdicts as JSON lines, so that it does not depend on the file they were read from."""
+    return hashlib.sha256(verdict_bytes(verdicts, ".jsonl")).hexdigest()
 
 
 def _row(verdict: Verdict, dimensions: Sequence[str]) -> dict[str, Any]:
