@@ -36,6 +36,11 @@ class Workspace:
         return self.folder / "verdicts.sqlite"
 
     @property
+    def reviews(self) -> Path:
+        """SQLite file of which answers are reviewed by whom."""
+        return self.folder / "reviews.sqlite"
+
+    @property
     def audit(self) -> Path:
         """SQLite file of who looked at what."""
         return self.folder / "audit.sqlite"

@@ -32,8 +32,8 @@ def add_rollout_options(parser: argparse.ArgumentParser) -> None:
         "--verdicts",
         type=Path,
         help="with --rollouts: clinicians' verdicts (.sqlite, .csv, .jsonl, .parquet): where there are any, "
-        "their median replaces the judge's score, 1 if rejected or unsafe, and an answer with a wrong reference or "
-        "that cannot be judged is left out",
+        "their median replaces the judge's score, 1 if rejected or unsafe; an answer with a wrong reference "
+        "or that cannot be judged is left out",
     )
 
 
@@ -72,7 +72,8 @@ def stored_baseline(args: argparse.Namespace, reward: Any) -> tuple[StoredMetric
     made_by = scorers({part["metric"] for row in rows for part in row["components"]})
     verdicts = []
     if args.verdicts is not None:
-        dimensions = [one.name for one in load_rubric(made_by.rubric).dimensions] if made_by.rubric else []
+        rubric = load_rubric(made_by.rubric) if made_by.rubric else None
+        dimensions = [] if rubric is None else [dimension.name for dimension in rubric.dimensions]
         verdicts = read_verdicts(args.verdicts, dimensions)
     found = stored_metrics(rows, reward, verdicts, str(args.verdicts))
     if args.verdicts is not None and not found.replaced and not found.left_out:

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verdicts",
         type=Path,
         help="clinicians' verdicts: the dashboard's verdicts.sqlite, or a .csv, .jsonl or .parquet with run, "
-        "step, group_id, sample_index, reviewer, and a column with scores from 1 to 5 for each dimension of the rubric",
+        "step, group_id, sample_index, reviewer, and a column with scores from 1 to 5 for each dimension of "
+        "the rubric",
     )
     parser.add_argument(
         "--calibration",
