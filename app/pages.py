@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.context import Context
+from app.review.page import build as build_review
 from app.training.page import build as build_training
 
 if TYPE_CHECKING:
@@ -38,5 +39,12 @@ PAGES = (
         "Training",
         "See how the rewards of a run develop, and read every answer with the reasons for its reward.",
         build_training,
+    ),
+    Page(
+        "review",
+        "Review",
+        "Say how good answers are, one at a time, without knowing what the computer thinks of them.",
+        build_review,
+        for_reviewers=True,
     ),
 )

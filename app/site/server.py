@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.context import Context
 from app.pages import PAGES
+from app.review.download import add_downloads
 from app.site.access import SESSION, AccessControl
 from app.site.headers import SecurityHeaders
 from app.site.sessions import Sessions
@@ -115,6 +116,7 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
     start.__annotations__ = {"request": Request}  # FastAPI reads it, and it is imported late
     app.add_api_route("/", start, response_class=HTMLResponse)
     app.add_api_route("/favicon.ico", lambda: Response(_ICON, media_type="image/svg+xml"))
+    add_downloads(app, context)
     for page in PAGES:
         links = [(one.path, one.title) for one in PAGES if one.for_reviewers or not page.for_reviewers]
         blocks = page.build(context, links)
@@ -193,6 +195,7 @@ def _listen(host: str, ports: Sequence[int]) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen()  # or a second dashboard that starts now could bind the same port
         except OSError as error:
             listening.close()
             if error.errno != errno.EADDRINUSE:

@@ -77,7 +77,7 @@ def verdict_bytes(verdicts: Sequence[Verdict], form: str) -> bytes:
 
 
 def verdicts_hash(verdicts: Sequence[Verdict]) -> str:
-    """The sha256 of the verdicts as JSON lines, so that it does not depend on the file they were read from."""
+    """The sha256 of the verdicts as JSON lines, whatever file they were read from."""
     return hashlib.sha256(verdict_bytes(verdicts, ".jsonl")).hexdigest()
 
 
