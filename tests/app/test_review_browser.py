@@ -112,7 +112,7 @@ def test_nothing_but_the_item_reaches_the_browser_before_the_verdict(
     def listen(socket: WebSocket) -> None:
         socket.on("framereceived", lambda frame: frames.append(str(frame)))
 
-    page.on("response", responses.append)
+    page.on("response", lambda response: responses.append(response))
     page.on("websocket", listen)
     enter(page, address, "Blind")
     for _ in range(2):  # further items, which come without a verdict about the one before
@@ -196,7 +196,6 @@ def test_a_reviewer_at_work(page: Page, address: str, context: Context) -> None:
         "reviewer": "Dr. Ada",
         "terminology": "1",
         "specificity": "2",
-        "context": "",
         "accepted": "false",
     }
     assert {name: row[name] for name in expected} == expected
