@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.index import RolloutIndex
@@ -19,9 +19,8 @@ class Reviewed:
     """A reviewed answer.
 
     Attributes:
-        key: Of the answer.
+        key: Of the answer, with the run's name in the index: two stores may hold runs of one id.
         content: :func:`~medgrpo.evaluation.verdicts.answer_hash` of its texts.
-        run: Name in the index.
         dataset: Source dataset.
         task: Canonical task.
         video: Source video; answers about one video are not independent.
@@ -31,12 +30,16 @@ class Reviewed:
 
     key: AnswerKey
     content: str
-    run: str
     dataset: str
     task: str
     video: str
     checkpoint: str
     judge: Mapping[str, float]
+
+    @property
+    def run(self) -> str:
+        """Name in the index."""
+        return self.key[0]
 
 
 class ReviewedAnswers:
@@ -51,15 +54,19 @@ class ReviewedAnswers:
         self._groups: dict[tuple[str, int, str], list[Reviewed]] = {}
 
     def of(self, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Reviewed]]:
-        """The verdicts whose answers are still stored with the text that was read, each with its answer."""
+        """The verdicts whose answers are still stored with the text that was read, each with its answer and under its key."""
         names = [summary.run for summary in self._index.runs()]
         found = []
         for verdict in verdicts:
-            run, step, group_id, _ = verdict.key
+            run, step, group_id, index = verdict.key
             groups = [self._group(name, step, group_id) for name in names if run_id(name) == run]
-            answers = [one for group in groups for one in group]
-            match = (one for one in answers if one.key == verdict.key and verdict.about(one.content))
-            found += [(verdict, one) for one in match][:1]
+            match = [
+                answer
+                for group in groups
+                for answer in group
+                if answer.key[3] == index and verdict.about(answer.content)
+            ]
+            found += [(replace(verdict, key=answer.key), answer) for answer in match[:1]]
         return found
 
     def _group(self, run: str, step: int, group_id: str) -> list[Reviewed]:
@@ -77,9 +84,8 @@ def _reviewed(run: str, row: Mapping[str, Any]) -> Reviewed:
     judge = row["judge"]
     given = judge["dimensions"] if judge is not None and judge["status"] == "ok" else []
     return Reviewed(
-        key=(row["run"], row["step"], row["group_id"], row["sample_index"]),
+        key=(run, row["step"], row["group_id"], row["sample_index"]),
         content=answer_hash(row["question"], row["reference_text"], row["completion_text"]),
-        run=run,
         dataset=row["dataset"],
         task=row["task"],
         video=f"{row['dataset']}/{row['video_id']}",

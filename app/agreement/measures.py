@@ -1,4 +1,4 @@
-"""How far reviewers agree with each other and with the judge, by dimension. Pure: verdicts in, numbers out."""
+"""How far reviewers agree with each other and with the judge, by dimension: verdicts in, numbers out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def compare(pairs: Sequence[tuple[Verdict, Reviewed]], dimensions: Sequence[str]
         For each dimension and then overall: all reviewers together, every two of them, each of them with the
         judge.
     """
-    answers = list({(answer.run, answer.key): answer for _, answer in pairs}.values())
+    answers = list({answer.key: answer for _, answer in pairs}.values())
     keys, videos = [answer.key for answer in answers], [answer.video for answer in answers]
     verdicts = [verdict for verdict, _ in pairs]
     found = []

@@ -31,8 +31,8 @@ __all__ = ["Board", "build"]
 
 _TITLE = "Agreement"
 _INTRODUCTION = (
-    "How far the people who reviewed answers agree with each other, and how far the judge, a program whose marks "
-    "are part of the reward, agrees with them. Below you can prepare a review."
+    "How far the people who reviewed answers agree with each other, and how far the judge, a program whose "
+    "marks are part of the reward, agrees with them. Below you can prepare a review."
 )
 _FILTERS = ("run", "dataset", "task", "checkpoint")
 _LABELS = ("Training run", "Dataset", "Task", "Checkpoint")
@@ -100,8 +100,8 @@ class Board:
             el(
                 "li",
                 f"{review_label(review)}: run {review.plan.run}, "
-                f"{', '.join(task_words(task) for task in review.plan.tasks)}; {review.plan.shared} for all of "
-                f"{review.plan.reviewers} reviewers, seed {review.plan.seed}",
+                f"{', '.join(task_words(task) for task in review.plan.tasks)}; {review.plan.shared} for all "
+                f"of {review.plan.reviewers} reviewers, seed {review.plan.seed}",
             )
             for review in self.reviews.all()
         ]

@@ -26,8 +26,8 @@ _MEANING = [
     ),
     (
         _SPEARMAN,
-        "Whether two raters put answers in the same order, even if one of them is always kinder. 1 is the same "
-        "order, 0 no common order, −1 the opposite.",
+        "Whether two raters put answers in the same order, even if one of them is always kinder. 1 is the "
+        "same order, 0 no common order, −1 the opposite.",
     ),
     (
         _ALPHA,
@@ -36,8 +36,8 @@ _MEANING = [
     ),
     (
         "In brackets",
-        "Where the number would lie in 95 of 100 reviews of as many other videos. A wide range means that more "
-        "answers are needed before the number says much.",
+        "Where the number would lie in 95 of 100 reviews of as many other videos. A wide range means that "
+        "more answers are needed before the number says much.",
     ),
     (
         "Very good, good, moderate, weak",
@@ -71,15 +71,16 @@ def counts_view(verdicts: Sequence[Verdict], lost: int) -> Html:
     reviewers = len({verdict.reviewer for verdict in verdicts})
     told = [
         f"{len(verdicts)} verdicts of {reviewers} reviewers",
-        f"{sum(v.accepted is True for v in verdicts)} accept, {sum(v.accepted is False for v in verdicts)} reject",
+        f"{sum(v.accepted is True for v in verdicts)} accept",
+        f"{sum(v.accepted is False for v in verdicts)} reject",
         f"{sum(v.unsafe for v in verdicts)} say unsafe",
         f"{sum(v.wrong_reference for v in verdicts)} say that the reference is wrong",
         f"{sum(v.unjudgeable for v in verdicts)} say that the clip does not show enough",
     ]
     left = "Verdicts with one of the last two remarks are not compared: their marks mean nothing."
     gone = note(
-        f"{lost} verdicts are about answers that are not stored any more, or not with the text that was read; "
-        "they are not compared.",
+        f"{lost} verdicts are about answers that are not stored any more, or not with the text that was "
+        "read; they are not compared.",
         "warning",
     )
     return page(el("p", "; ".join(told), "."), el("p", left, class_="muted small"), gone if lost else None)
@@ -91,8 +92,8 @@ def nobody_view(any_verdict: bool) -> Html:
         return page(note("No verdict passes these filters. Choose “All” in one of them."))
     return page(
         note(
-            "There are no verdicts yet. Prepare a review below, then ask at least two people to open the page "
-            f"“Review”. Numbers are shown once two of them have judged {LEAST} of the same answers."
+            "There are no verdicts yet. Prepare a review below, then ask at least two people to open the "
+            f"page “Review”. Numbers are shown once two of them have judged {LEAST} of the same answers."
         )
     )
 

@@ -20,7 +20,7 @@ from tests.app.review_scene import make_context, make_review
 from tests.app.scene import ATTACK
 from tests.app.test_browser import ROOT, browser
 
-__all__ = ["browser"]
+__all__ = ["browser", "serve"]
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=60_000)  # other work may share the machine
@@ -33,8 +33,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     return made
 
 
-@pytest.fixture(scope="module")
-def address(context: Context) -> Iterator[str]:
+def serve(context: Context) -> Iterator[str]:
+    """The address of a dashboard, until it is taken down."""
     command = [sys.executable, "-m", "app", "--runs", str(context.index.folder)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
@@ -44,6 +44,11 @@ def address(context: Context) -> Iterator[str]:
     server.terminate()
     server.wait()
     server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def address(context: Context) -> Iterator[str]:
+    yield from serve(context)
 
 
 @pytest.fixture
