@@ -54,7 +54,7 @@ class ReviewedAnswers:
         self._groups: dict[tuple[str, int, str], list[Reviewed]] = {}
 
     def of(self, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Reviewed]]:
-        """The verdicts whose answers are still stored with the text that was read, each with its answer and under its key."""
+        """The verdicts whose answers are still stored as they were read, each with its answer and key."""
         names = [summary.run for summary in self._index.runs()]
         found = []
         for verdict in verdicts:

@@ -16,7 +16,7 @@ from medgrpo.evaluation.verdicts import Verdict
 
 __all__ = ["Comparison", "compare"]
 
-_DRAWS = 200
+_DRAWS = 100  # somebody waits for them
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,18 +137,20 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             shown = (*updates, tables("", "", "", "", True), board.listing())
         except UserError as error:
             shown = (*(gr.skip() for _ in _FILTERS), page_of(note(error, "warning")), "")
-        return (*shown, gr.update(choices=runs, value=run), task_update(run))
+        return (*shown, gr.update(choices=runs, value=run), *on_run(run))
 
-    def task_update(run: str | None) -> Any:
+    def on_run(run: str | None) -> tuple[Any, ...]:
+        steps = context.index.steps(run) if run else [0]
         tasks = sorted({pair[1] for pair in context.index.pairs(run)}) if run else []
         captions = [task for task in tasks if task in CAPTION_TASKS]
-        return gr.update(choices=[(task_words(task), task) for task in tasks], value=captions or tasks)
+        kinds = gr.update(choices=[(task_words(task), task) for task in tasks], value=captions or tasks)
+        return kinds, min(steps), max(steps)
 
     def on_prepare(
         run: str | None,
         kinds: list[str],
-        first: float | None,
-        last: float | None,
+        first: float,
+        last: float,
         size: float,
         share: float,
         reviewers: float,
@@ -171,7 +173,8 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             )
         except UserError as error:
             return page_of(note(error, "warning")), gr.skip()
-        words = f"{review_label(made)} is ready: ask your reviewers to open the page “Review”."
+        few = "There are no more such answers. " if len(made.items) < made.plan.size else ""
+        words = f"{review_label(made)} is ready. {few}Ask your reviewers to open the page “Review”."
         return page_of(note(words)), board.listing()
 
     with gr.Blocks(title=f"{_TITLE} - medgrpo", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
@@ -193,8 +196,8 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                 run = gr.Dropdown(label="Training run", choices=[], interactive=True, elem_id="prepare-run")
                 kinds = gr.CheckboxGroup(label="Kinds of questions", choices=[], elem_id="prepare-tasks")
             with gr.Row():
-                first = gr.Number(label="From round", info="empty: the first", value=None, precision=0)
-                last = gr.Number(label="To round", info="empty: the last", value=None, precision=0)
+                first = gr.Number(label="From round", info="of training", value=0, precision=0)
+                last = gr.Number(label="To round", info="included", value=0, precision=0)
                 size = gr.Number(label="Answers", info="of all kinds alike", value=60, precision=0)
                 share = gr.Number(
                     label="For everybody (%)",
@@ -209,10 +212,10 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             listing = gr.HTML(elem_id="prepare-list")
         gr.HTML(footer())
 
-        page.load(on_load, None, [*filters, shown, listing, run, kinds], **private)
+        page.load(on_load, None, [*filters, shown, listing, run, kinds, first, last], **private)
         for choice in (*filters, blind):
             choice.input(tables, [*filters, blind], shown, **private)
-        run.input(task_update, run, kinds, **private)
+        run.input(on_run, run, [kinds, first, last], **private)
         asked = [run, kinds, first, last, size, share, reviewers, seed]
         button.click(on_prepare, asked, [said, listing], **private)
     return page

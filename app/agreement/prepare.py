@@ -40,7 +40,7 @@ def prepare(
         reviews: Where it is kept.
         user: Who prepares it.
         run: Name in the index.
-        rounds: First and last; None for no bound.
+        rounds: First and last.
         tasks: Canonical tasks.
         size: Answers.
         share: Percent of them that everybody gets.
@@ -59,15 +59,14 @@ def prepare(
     people = _whole(reviewers, "The number of reviewers", 1, _MOST_REVIEWERS)
     percent = _whole(share, "The share for everybody", 0, 100)
     number = _whole(seed, "The seed", 0, 2**31 - 1)
-    first, last = (None if bound is None else _whole(bound, "A round", 0, 2**31 - 1) for bound in rounds)
-    bounds = (first or 0, 2**31 - 1 if last is None else last)
-    found = candidates(context.index, run, bounds, tasks, count, number)
+    first, last = (_whole(bound, "A round", 0, 2**31 - 1) for bound in rounds)
+    found = candidates(context.index, run, (first, last), tasks, count, number)
     if not found:
         raise UserError("There are no answers of these kinds in these rounds. Choose more rounds or kinds.")
     drawn_size = min(count, len(found))
     shared = round(drawn_size * percent / 100)
     drawn = draw(found, size=drawn_size, shared=shared, reviewers=people, seed=number)
-    plan = Plan(run, *bounds, tuple(tasks), count, shared, people, number, rubric)
+    plan = Plan(run, first, last, tuple(tasks), count, shared, people, number, rubric)
     context.audit.record(user, "prepare review", f"{len(drawn)} answers of run {run}")
     return reviews.add(user, plan, drawn)
 

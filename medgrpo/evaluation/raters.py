@@ -7,7 +7,6 @@ Krippendorff's ordinal alpha takes any number of raters with gaps. Intervals res
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,7 +14,7 @@ from itertools import combinations
 import krippendorff
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from medgrpo.evaluation.uncertainty import LEVELS, clusters
 from medgrpo.tasks.agreement import quadratic_kappa
@@ -51,9 +50,9 @@ class Agreement:
 
 def spearman(ratings: Array) -> float:
     """Rank correlation of two raters, ``[2, N]``; NaN if one of them gave everything the same."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scipy, for constant ratings: the NaN says it
-        return float(spearmanr(*ratings).statistic)
+    if ratings.shape[1] < 2 or not np.ptp(ratings, axis=1).all():
+        return float("nan")
+    return float(np.corrcoef(rankdata(ratings, axis=1))[0, 1])
 
 
 def kappa(ratings: Array) -> float:

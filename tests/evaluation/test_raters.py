@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
 from medgrpo.evaluation.raters import LEAST, agreement_of, alpha, kappa, spearman
@@ -24,6 +25,15 @@ def test_kappa_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
         return
     expected = cohen_kappa_score(*ratings.astype(int), weights="quadratic", labels=[1, 2, 3, 4, 5])
     assert kappa(ratings) == pytest.approx(expected)
+
+
+@given(SCORES)
+def test_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
+    ratings = np.array(pairs, dtype=np.float64).T
+    if np.ptp(ratings, axis=1).all():
+        assert spearman(ratings) == pytest.approx(spearmanr(*ratings).statistic)
+    else:
+        assert math.isnan(spearman(ratings))
 
 
 def test_alpha_is_krippendorffs_own_example() -> None:
