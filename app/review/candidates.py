@@ -27,6 +27,7 @@ QUALIFY row_number() OVER (
     PARTITION BY dataset, task, third
     ORDER BY md5(concat_ws('/', $seed, step, group_id, sample_index)), step, group_id, sample_index
 ) <= $size
+ORDER BY step, group_id, sample_index
 """
 
 
