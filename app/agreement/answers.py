@@ -26,6 +26,7 @@ class Reviewed:
         video: Source video; answers about one video are not independent.
         checkpoint: Hash of the policy that answered.
         judge: The judge's scores by dimension, empty where it gave none.
+        rubric: By which the judge scored, id and version; empty where it did not.
     """
 
     key: AnswerKey
@@ -35,6 +36,7 @@ class Reviewed:
     video: str
     checkpoint: str
     judge: Mapping[str, float]
+    rubric: str
 
     @property
     def run(self) -> str:
@@ -91,4 +93,5 @@ def _reviewed(run: str, row: Mapping[str, Any]) -> Reviewed:
         video=f"{row['dataset']}/{row['video_id']}",
         checkpoint=row["policy_hash"],
         judge={one["dimension"]: one["score"] for one in given if one["score"] is not None},
+        rubric=judge["rubric"] if given else "",
     )

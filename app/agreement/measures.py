@@ -10,24 +10,25 @@ from itertools import combinations
 import numpy as np
 
 from app.agreement.answers import Reviewed
-from medgrpo.evaluation.raters import Agreement, agreement_of
+from medgrpo.evaluation.raters import Agreement, agreement_of_all, agreement_of_two
 from medgrpo.evaluation.ratings import JUDGE, OVERALL, ratings_of
 from medgrpo.evaluation.verdicts import Verdict
+from medgrpo.rewards.judges import Rubric
 
 __all__ = ["Comparison", "compare"]
 
-_DRAWS = 100  # somebody waits for them
+_DRAWS = 200  # somebody waits for them
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two raters, or all reviewers, on one dimension.
+    """Two raters, or all together, on one dimension.
 
     Attributes:
         dimension: Of the rubric, or :data:`~medgrpo.evaluation.ratings.OVERALL`.
-        raters: Their names; all reviewers for alpha.
+        raters: Their names; the judge's is the last.
         items: Answers that at least two of them scored.
-        measures: Krippendorff's alpha for all reviewers; kappa and Spearman for two raters. NaN below
+        measures: Krippendorff's alpha for all together; kappa and Spearman for two. NaN below
             :data:`~medgrpo.evaluation.raters.LEAST` items.
     """
 
@@ -37,42 +38,36 @@ class Comparison:
     measures: tuple[Agreement, ...]
 
 
-def compare(pairs: Sequence[tuple[Verdict, Reviewed]], dimensions: Sequence[str]) -> list[Comparison]:
+def compare(pairs: Sequence[tuple[Verdict, Reviewed]], rubric: Rubric) -> list[Comparison]:
     """All comparisons that the verdicts allow.
 
     Args:
         pairs: Verdicts that count now, each with its answer.
-        dimensions: Of the rubric.
+        rubric: Of the reviewers; a judge that followed another one is not compared with them.
 
     Returns:
-        For each dimension and then overall: all reviewers together, every two of them, each of them with the
-        judge.
+        For each dimension and then overall: all reviewers together, they and the judge, every two of them,
+        each of them with the judge.
     """
     answers = list({answer.key: answer for _, answer in pairs}.values())
     keys, videos = [answer.key for answer in answers], [answer.video for answer in answers]
     verdicts = [verdict for verdict, _ in pairs]
     found = []
-    for name in [*dimensions, OVERALL]:
+    for name in [*(dimension.name for dimension in rubric.dimensions), OVERALL]:
         reviewers = ratings_of(verdicts, keys, name)
-        judge = np.array([_judge(answer, name) for answer in answers])
-        among = agreement_of(reviewers, videos, draws=_DRAWS)
-        if len(reviewers) > 1:
-            found.append(Comparison(name, tuple(reviewers), among[-1].items, (among[-1],)))
-        found += [
-            _two(name, two, among[2 * k : 2 * k + 2]) for k, two in enumerate(combinations(reviewers, 2))
-        ]
-        for reviewer, scores in reviewers.items():
-            beside = agreement_of({reviewer: scores, JUDGE: judge}, videos, draws=_DRAWS)
-            found.append(_two(name, (reviewer, JUDGE), beside[:2]))
+        everybody = {**reviewers, JUDGE: np.array([_judge(answer, name, rubric) for answer in answers])}
+        for together in [reviewers, everybody] if len(reviewers) > 1 else [everybody]:
+            alpha = agreement_of_all(together, videos, draws=_DRAWS)
+            found.append(Comparison(name, tuple(together), alpha.items, (alpha,)))
+        for two in combinations(everybody, 2):
+            rank, kappa = agreement_of_two({who: everybody[who] for who in two}, videos, draws=_DRAWS)
+            found.append(Comparison(name, two, kappa.items, (kappa, rank)))
     return found
 
 
-def _two(dimension: str, raters: tuple[str, str], measured: Sequence[Agreement]) -> Comparison:
-    rank, kappa = measured
-    return Comparison(dimension, raters, kappa.items, (kappa, rank))
-
-
-def _judge(answer: Reviewed, dimension: str) -> float:
+def _judge(answer: Reviewed, dimension: str, rubric: Rubric) -> float:
+    if answer.rubric != rubric.name:
+        return math.nan
     if dimension != OVERALL:
         return answer.judge.get(dimension, math.nan)
     return math.fsum(answer.judge.values()) / len(answer.judge) if answer.judge else math.nan

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.agreement.answers import Reviewed, ReviewedAnswers
 from app.agreement.measures import compare
 from app.agreement.prepare import CAPTION_TASKS, prepare
+from app.agreement.remarks import remarks_view
 from app.agreement.view import agreement_view, counts_view, nobody_view
 from app.context import Context, user_of
 from app.review.desk import RUBRIC
@@ -21,7 +22,6 @@ from app.show.html import Html, el, join, note
 from app.show.words import task_words
 from medgrpo.errors import UserError
 from medgrpo.evaluation.verdict_store import VerdictStore
-from medgrpo.evaluation.verdicts import Verdict
 from medgrpo.rewards.judges import load_rubric
 
 if TYPE_CHECKING:
@@ -89,10 +89,9 @@ class Board:
         ]
         if not pairs:
             return nobody_view(bool(present))
-        verdicts: list[Verdict] = [verdict for verdict, _ in pairs]
-        dimensions = [one.name for one in self.rubric.dimensions]
-        counts = counts_view(verdicts, len(present) - len(stored))
-        return join([counts, agreement_view(compare(pairs, dimensions), self.rubric)])
+        others = sorted({answer.rubric for _, answer in pairs} - {"", self.rubric.name})
+        counts = counts_view([verdict for verdict, _ in pairs], len(present) - len(stored), others)
+        return join([counts, agreement_view(compare(pairs, self.rubric), self.rubric), remarks_view(pairs)])
 
     def listing(self) -> Html:
         """The reviews that there are, with what they were drawn from."""

@@ -48,26 +48,31 @@ _MEANING = [
 
 
 def agreement_view(comparisons: Sequence[Comparison], rubric: Rubric) -> Html:
-    """Three tables: all reviewers, reviewers with each other, reviewers with the judge."""
+    """Three tables: all together, reviewers with each other, reviewers with the judge."""
     titles = {one.name: mark_words(one.name, one.title)[0] for one in rubric.dimensions}
     titles[OVERALL] = "Overall"
     together = [one for one in comparisons if len(one.measures) == 1]
     others = [one for one in comparisons if len(one.measures) == 2]
     parts = [_meaning()]
-    if together:
-        parts.append(_section("All reviewers together", together, titles, [_ALPHA], names=False))
-    else:
+    if not any(one.raters[-1] != JUDGE for one in comparisons):
         words = "Only one person has judged so far: reviewers cannot be compared with each other yet."
         parts.append(note(words))
+    parts.append(_section("All together", together, titles, [_ALPHA]))
     for title, with_judge in (("Two reviewers", False), ("Reviewers and the judge", True)):
         found = [one for one in others if (one.raters[1] == JUDGE) == with_judge]
         if found:
-            parts.append(_section(title, found, titles, [_KAPPA, _SPEARMAN], names=True))
+            parts.append(_section(title, found, titles, [_KAPPA, _SPEARMAN]))
     return page(*parts)
 
 
-def counts_view(verdicts: Sequence[Verdict], lost: int) -> Html:
-    """What there is to compare, and what was left out."""
+def counts_view(verdicts: Sequence[Verdict], lost: int, other_rubrics: Sequence[str]) -> Html:
+    """What there is to compare, and what was left out.
+
+    Args:
+        verdicts: That pass the filters.
+        lost: Verdicts without their answer.
+        other_rubrics: By which a judge scored some of the answers, and the reviewers did not.
+    """
     reviewers = len({verdict.reviewer for verdict in verdicts})
     told = [
         f"{len(verdicts)} verdicts of {reviewers} reviewers",
@@ -83,7 +88,17 @@ def counts_view(verdicts: Sequence[Verdict], lost: int) -> Html:
         "read; they are not compared.",
         "warning",
     )
-    return page(el("p", "; ".join(told), "."), el("p", left, class_="muted small"), gone if lost else None)
+    other = note(
+        f"The judge scored some of these answers by other rules ({', '.join(other_rubrics)}) than the "
+        "reviewers; there it is not compared with them.",
+        "warning",
+    )
+    return page(
+        el("p", "; ".join(told), "."),
+        el("p", left, class_="muted small"),
+        gone if lost else None,
+        other if other_rubrics else None,
+    )
 
 
 def nobody_view(any_verdict: bool) -> Html:
@@ -104,19 +119,20 @@ def _meaning() -> Html:
 
 
 def _section(
-    title: str, found: Sequence[Comparison], titles: dict[str, str], measures: Sequence[str], *, names: bool
+    title: str, found: Sequence[Comparison], titles: dict[str, str], measures: Sequence[str]
 ) -> Html:
     rows = [
-        [
-            *([" and ".join(one.raters)] if names else []),
-            titles.get(one.dimension, one.dimension),
-            one.items,
-            *_cells(one),
-        ]
-        for one in sorted(found, key=lambda one: one.raters)
+        [_who(one), titles.get(one.dimension, one.dimension), one.items, *_cells(one)]
+        for one in sorted(found, key=lambda one: one.raters[::-1] if len(one.measures) == 2 else ())
     ]
-    head = [*(["Who"] if names else []), "What", "Shared answers", *measures]
+    head = ["Who", "What", "Shared answers", *measures]
     return el("section", el("h3", title), table(head, rows), class_="card")
+
+
+def _who(one: Comparison) -> str:
+    if len(one.measures) == 2:
+        return " and ".join(one.raters)
+    return "All reviewers and the judge" if one.raters[-1] == JUDGE else "All reviewers"
 
 
 def _cells(comparison: Comparison) -> list[Html]:

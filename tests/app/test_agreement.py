@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,13 @@ from app.agreement.measures import compare
 from app.agreement.page import Board
 from app.agreement.prepare import prepare
 from app.context import Context
+from app.review.desk import RUBRIC
 from app.review.reviews import Reviews
 from medgrpo.errors import UserError
 from medgrpo.evaluation.raters import alpha, kappa, spearman
 from medgrpo.evaluation.verdict_store import VerdictStore
 from medgrpo.evaluation.verdicts import Verdict, answer_hash
+from medgrpo.rewards.judges import load_rubric
 from tests.app.review_scene import make_context
 from tests.app.scene import ATTACK
 from tests.app.test_browser import browser
@@ -62,7 +65,7 @@ def test_numbers_are_those_of_the_measures(context: Context) -> None:
     judge(context, "bob", 24, kinder=1)
     pairs = ReviewedAnswers(context.index).of(VerdictStore(context.workspace.verdicts).present())
     assert len(pairs) == 56
-    compared = compare(pairs, NAMES)
+    compared = compare(pairs, load_rubric(RUBRIC))
     found = {(one.dimension, one.raters): one for one in compared if len(one.measures) == 2}
     assert len(found) == 6 * 3
     by = {
@@ -75,9 +78,15 @@ def test_numbers_are_those_of_the_measures(context: Context) -> None:
     with_judge = found["action", ("ada", "judge")]
     assert with_judge.items == 32
     assert with_judge.measures[0].value == pytest.approx(1.0)
-    alphas = [one for one in compared if len(one.measures) == 1]
-    assert [one.dimension for one in alphas] == [*NAMES, "mean"]
-    assert alphas[4].measures[0].value == pytest.approx(alpha(both))
+    alphas = {(one.dimension, one.raters): one for one in compared if len(one.measures) == 1}
+    assert len(alphas) == 6 * 2
+    assert alphas["action", ("ada", "bob")].measures[0].value == pytest.approx(alpha(both))
+    three = alphas["action", ("ada", "bob", "judge")]
+    assert three.items == 32
+    [judged] = [[a.judge["action"] for v, a in pairs if v.reviewer == "ada"]]
+    ada = list(by["ada"].values())
+    bob = [by["bob"].get(key, math.nan) for key in by["ada"]]
+    assert three.measures[0].value == pytest.approx(alpha(np.array([ada, bob, judged])))
 
 
 def test_nothing_is_told_below_twenty_shared_answers(context: Context) -> None:
