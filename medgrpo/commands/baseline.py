@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.commands.stored_baseline import add_rollout_options, scorers, stored_baseline
+from medgrpo.commands.verdict_option import verdicts_of
 from medgrpo.errors import UserError
 from medgrpo.types import PairKey, Sample
 
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sample and score, or read what is stored; then summarise and write."""
+    args.verdicts = verdicts_of(args.verdicts, args.config)
     reward = reward_of(args.config)
     return _stored(args, reward) if args.model is None else _sampled(args, reward)
 

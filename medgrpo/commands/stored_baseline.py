@@ -33,7 +33,7 @@ def add_rollout_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="with --rollouts: clinicians' verdicts (.sqlite, .csv, .jsonl, .parquet): where there are any, "
         "their median replaces the judge's score, 1 if rejected or unsafe; an answer with a wrong reference "
-        "or that cannot be judged is left out",
+        "or that cannot be judged is left out; default: paths.verdicts of the configs",
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.verdict_option import verdicts_of
 from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="clinicians' verdicts: the dashboard's verdicts.sqlite, or a .csv, .jsonl or .parquet with run, "
         "step, group_id, sample_index, reviewer, and a column with scores from 1 to 5 for each dimension of "
-        "the rubric",
+        "the rubric; default: paths.verdicts of the configs",
+    )
+    parser.add_argument(
+        "--config",
+        "-c",
+        action="append",
+        default=[],
+        help="YAML file that names verdicts, e.g. configs/verdicts.yaml; may be given several times",
     )
     parser.add_argument(
         "--calibration",
@@ -46,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from medgrpo.evaluation.judge_bias import disagreements, judged_answers, length_bias, writers
     from medgrpo.rollout.store import read_rollouts
 
+    args.verdicts = verdicts_of(args.verdicts, args.config)
     answers = judged_answers(read_rollouts(args.rollouts, args.run).to_pylist())
     if not answers:
         where = f" in run {args.run}" if args.run else ""

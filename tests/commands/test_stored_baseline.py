@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from medgrpo import cli
+from medgrpo.commands.verdict_option import verdicts_of
 from medgrpo.evaluation.verdict_files import verdict_bytes
 from medgrpo.evaluation.verdict_store import VerdictStore
 from medgrpo.evaluation.verdicts import Verdict, answer_hash, read_verdicts
@@ -109,6 +110,21 @@ def test_verdicts_replace_the_judge(scene: Path, capsys: pytest.CaptureFixture[s
     exported.write_bytes(verdict_bytes(read_verdicts(path, DIMENSIONS), ".jsonl"))
     assert made_by.verdicts == hashlib.sha256(exported.read_bytes()).hexdigest()
     assert (made_by.replaced, made_by.left_out) == (3, 1)
+
+
+def test_a_config_names_the_verdicts(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (scene / "clinicians.csv").write_bytes(verdict_bytes([verdict(0, 5)], ".csv"))
+    named = scene / "verdicts.yaml"
+    named.write_text(f"paths: {{root: '{scene}', verdicts: '${{paths.root}}/clinicians.csv'}}\n")
+    assert baseline(scene, f"--config={named}") == 0
+    assert "clinicians: 1 of 12 answers have their score" in capsys.readouterr().out
+    # The option goes before it, and the shipped overlay names the dashboard's own file.
+    (scene / "other.csv").write_bytes(verdict_bytes([verdict(0, 5), verdict(1, 5)], ".csv"))
+    assert baseline(scene, f"--config={named}", f"--verdicts={scene / 'other.csv'}") == 0
+    assert "clinicians: 2 of 12" in capsys.readouterr().out
+    assert verdicts_of(None, ["configs/grpo.yaml", "configs/verdicts.yaml"]) == Path(
+        "runs-review/verdicts.sqlite"
+    )
 
 
 @pytest.mark.parametrize(

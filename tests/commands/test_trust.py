@@ -149,6 +149,11 @@ def test_the_dashboards_store_is_read_and_the_judge_calibrated(
     assert {entry["items"] for entry in told["terms"]} == {37}
     report = json.loads(out.read_text())
     assert (report["judge"], report["rubric"], report["reviewers"]) == ("m", "five@1", 1)
+    config = tmp_path / "verdicts.yaml"
+    config.write_text(f"paths: {{verdicts: '{path}'}}\n")
+    again = tmp_path / "again.json"
+    trust(tmp_path, capsys, "--config", str(config), "--calibration", str(again))
+    assert json.loads(again.read_text()) == report
     terms = report["scores"]["terms"]
     assert terms["answers"] == 37
     assert terms["offset"] > 0.8
