@@ -121,12 +121,25 @@ def _meaning() -> Html:
 def _section(
     title: str, found: Sequence[Comparison], titles: dict[str, str], measures: Sequence[str]
 ) -> Html:
-    rows = [
-        [_who(one), titles.get(one.dimension, one.dimension), one.items, *_cells(one)]
-        for one in sorted(found, key=lambda one: one.raters[::-1] if len(one.measures) == 2 else ())
-    ]
+    """A table with the comparisons of the same raters together, and those without a number last."""
+    of_raters: dict[tuple[str, ...], list[Comparison]] = {}
+    for one in found:
+        of_raters.setdefault(one.raters, []).append(one)
+    known = sorted(of_raters.values(), key=lambda group: max(one.items for one in group) < LEAST)
+    rows = [row for group in known for row in _rows(group, titles)]
     head = ["Who", "What", "Shared answers", *measures]
     return el("section", el("h3", title), table(head, rows), class_="card")
+
+
+def _rows(group: Sequence[Comparison], titles: dict[str, str]) -> list[list[object]]:
+    """One for each dimension, or one for all of them while none has a number."""
+    most = max(group, key=lambda one: one.items)
+    if most.items < LEAST:
+        return [[_who(most), "All marks", most.items, *_cells(most)]]
+    rows: list[list[object]] = [
+        [titles.get(one.dimension, one.dimension), one.items, *_cells(one)] for one in group
+    ]
+    return [[el("td", _who(most), rowspan=len(rows)), *rows[0]], *rows[1:]]
 
 
 def _who(one: Comparison) -> str:

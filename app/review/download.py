@@ -35,7 +35,7 @@ def add_downloads(app: FastAPI, context: Context) -> None:
         if f".{form}" not in FORMS:
             return PlainTextResponse(f"Choose one of {', '.join(FORMS)}.", 404)
         try:
-            context.audit.record(user, "download verdicts", f"of {wanted or 'all reviewers'}, {form}")
+            context.audit.record(user, "download verdicts", f"of {wanted[:64] or 'all reviewers'}, {form}")
             given = stored_verdicts(context.workspace.verdicts)
             content = verdict_bytes([v for v in given if wanted in ("", v.reviewer)], f".{form}")
         except UserError as error:

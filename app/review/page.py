@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from app.context import LOCAL_USER, Context, user_of
+from app.context import Context
 from app.review.desk import Desk, Draft, Place, clean_name
 from app.review.view import empty_view, review_label
 from app.review.words import DECISIONS, REMARKS, keyboard_help, mark_words
@@ -64,17 +64,16 @@ class Handlers:
         self._turns = count(1)
         self._names = [dimension.name for dimension in desk.rubric.dimensions]
 
-    def enter(self, visit: Visit, name: str, number: int | None, user: str) -> tuple[Any, ...]:
+    def enter(self, visit: Visit, name: str, number: int | None, user: str | None) -> tuple[Any, ...]:
         """Sit down under the login name or the one that was typed, at the chosen or the newest review."""
         reviews = self.desk.reviews.all()
         if not reviews:
             return self._outside(visit, empty_view(bool(self.desk.context.index.runs())), ask_name=False)
-        named = user == LOCAL_USER
-        if named and not name.strip():
+        if user is None and not name.strip():
             return self._outside(visit, None, ask_name=True)
-        reviewer = clean_name(name) if named else user
+        reviewer = clean_name(name) if user is None else user
         review = next((one for one in reviews if one.number == number), reviews[0])
-        return self._page(Visit(Place(reviewer, review.number), named))
+        return self._page(Visit(Place(reviewer, review.number), named=user is None))
 
     def save(self, visit: Visit, *form: Any) -> tuple[Any, ...]:
         """Save and show the next item."""
@@ -169,7 +168,13 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         gr.HTML(header(_TITLE, _INTRODUCTION, links))
         visit = gr.State(Visit())
         with gr.Row(visible=False, elem_id="review-name") as naming:
-            name = gr.Textbox(label="Your name", max_length=60, scale=3, elem_id="review-reviewer")
+            name = gr.Textbox(
+                label="Your name",
+                info="Your verdicts are kept under it: write it in the same way each time.",
+                max_length=60,
+                scale=3,
+                elem_id="review-reviewer",
+            )
             start = gr.Button("Start", variant="primary", scale=1, elem_id="review-start")
         choice = gr.Dropdown(
             label="Review", choices=[], visible=False, interactive=True, elem_id="review-choice"
@@ -186,9 +191,9 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                     comment = gr.Textbox(label="Comment", lines=1, max_length=2000, elem_id="review-comment")
                 message = gr.HTML(elem_id="review-message")
                 with gr.Row(visible=False, elem_id="review-actions") as actions:
-                    save = gr.Button("Save and next (Enter)", variant="primary", elem_id="review-save")
+                    save = gr.Button("Save (Enter)", variant="primary", elem_id="review-save")
                     skip = gr.Button("Skip", elem_id="review-skip")
-                    undo = gr.Button("Undo last (U)", elem_id="review-undo")
+                    undo = gr.Button("Undo (U)", elem_id="review-undo")
                 reveal = gr.Button(
                     "What the judge said about your last answer", visible=False, elem_id="review-reveal"
                 )
@@ -213,16 +218,16 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         def on_load(name: str, request: gr.Request) -> tuple[Any, ...]:
             try:
                 context.index.refresh()
-                return handlers.enter(Visit(), name, None, user_of(request))
+                return handlers.enter(Visit(), name, None, request.username)
             except UserError as error:
                 return told(error)
 
         def on_enter(seen: Visit, name: str, number: int | None, request: gr.Request) -> tuple[Any, ...]:
             try:
                 given = seen.place.reviewer if seen.place and seen.named else name
-                if user_of(request) == LOCAL_USER:
+                if request.username is None:
                     clean_name(given)
-                return handlers.enter(seen, given, number, user_of(request))
+                return handlers.enter(seen, given, number, request.username)
             except UserError as error:
                 return told(error)
 
@@ -271,7 +276,10 @@ def _mark(name: str, title: str) -> Any:
 
 def _place(visit: Visit) -> Place:
     if visit.place is None:
-        raise UserError("Write your name first, and press Start.")
+        raise UserError(
+            "This page has lost its place, for example because the dashboard was started anew. Copy your "
+            "comment if there is one, then reload the page; what you have saved is there."
+        )
     return visit.place
 
 
