@@ -189,11 +189,12 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                     decision = gr.Radio(DECISIONS, label="May this answer stand?", elem_id="review-decision")
                     remarks = gr.CheckboxGroup(REMARKS, label="Remarks", elem_id="review-remarks")
                     comment = gr.Textbox(label="Comment", lines=1, max_length=2000, elem_id="review-comment")
-                message = gr.HTML(elem_id="review-message")
-                with gr.Row(visible=False, elem_id="review-actions") as actions:
-                    save = gr.Button("Save (Enter)", variant="primary", elem_id="review-save")
-                    skip = gr.Button("Skip", elem_id="review-skip")
-                    undo = gr.Button("Undo (U)", elem_id="review-undo")
+                with gr.Column(elem_id="review-foot"):
+                    message = gr.HTML(elem_id="review-message")
+                    with gr.Row(visible=False, elem_id="review-actions") as actions:
+                        save = gr.Button("Save (Enter)", variant="primary", elem_id="review-save")
+                        skip = gr.Button("Skip", elem_id="review-skip")
+                        undo = gr.Button("Undo (U)", elem_id="review-undo")
                 reveal = gr.Button(
                     "What the judge said about your last answer", visible=False, elem_id="review-reveal"
                 )
