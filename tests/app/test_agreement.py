@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -131,6 +133,36 @@ def test_a_name_that_is_the_judges_or_hostile_stays_apart(context: Context) -> N
     assert "judge (reviewer) and judge" in words
     assert f"{ATTACK} and judge" in words
     assert not {"img", "script"} & set(Reader(page).tags)
+
+
+def test_remarks_lead_to_their_answers(context: Context) -> None:
+    judge(context, "ada", 3)
+    judge(context, "bob", 2, unsafe=True, comment="He cuts <b>blind</b>.")
+    judge(context, "eve", 1, unjudgeable=True)
+    page = Board(context).tables(["", "", "", ""], True)
+    read = Reader(page)
+    words = text_of(page).partition("Remarks and comments")[2]
+    assert words.startswith(" (3)")
+    assert words.index("eve") < words.index("bob")
+    assert words.count("He cuts <b>blind</b>.") == words.count("Unsafe") == 2
+    assert "ada" not in words
+    links = [value for key, value in read.attributes if key == "href"]
+    assert links[0] == "/training/?run=demo&step=0&group=summary-0"
+
+
+def test_a_judge_by_other_rules_is_not_compared(context: Context, tmp_path: Path) -> None:
+    judge(context, "ada", 24)
+    for path in sorted((tmp_path / "runs").rglob("*.parquet")):
+        table = pq.ParquetFile(path).read()
+        rows = table.to_pylist()
+        for row in rows:
+            if row["judge"]:
+                row["judge"]["rubric"] = "medvidbench-best5@1"
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    context.index.refresh()
+    words = text_of(Board(context).tables(["", "", "", ""], True))
+    assert "by other rules (medvidbench-best5@1) than the reviewers" in words
+    assert "ada and judgeAll marks020 more shared answers are needed" in words
 
 
 def wish(**more: Any) -> dict[str, Any]:

@@ -168,6 +168,20 @@ def test_a_full_disk_is_one_message_and_loses_nothing(path: Path) -> None:
     assert [v.reviewer for v in store.present()] == ["ada", "bob"]
 
 
+def test_a_locked_file_is_one_message_and_loses_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medgrpo.services.append_only._PATIENCE", 0.05)
+    store = VerdictStore(path)
+    store.add(make_verdict())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UserError, match=r"cannot be written \(database is locked\); nothing was saved"):
+        store.add(make_verdict("bob"))
+    assert [v.reviewer for v in store.present()] == ["ada"]  # readers do not wait
+    other.execute("COMMIT")
+    store.add(make_verdict("bob"))
+    assert [v.reviewer for v in store.present()] == ["ada", "bob"]
+
+
 def test_files_of_another_kind_are_one_line_and_left_alone(tmp_path: Path) -> None:
     text = tmp_path / "text.sqlite"
     text.write_text("not a database, but long enough to be read as one " * 40)
