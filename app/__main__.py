@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         index = RolloutIndex(options.runs)
         workspace = open_workspace(options.workspace, options.runs)
+        index.keep_in(workspace.index)
         sessions = Sessions(read_users(options.users)) if options.users else None
         address = Address(options.host, options.port, options.certificate, options.key)
         if sessions and not options.certificate:

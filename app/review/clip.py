@@ -9,22 +9,28 @@ from typing import Any
 from app.show.charts import box_overlay
 from app.show.html import Html, el, join, note
 from app.show.media import Picture, evenly, pictures, seen_times
+from app.show.player import clip_view
 
-__all__ = ["clip_pictures"]
+__all__ = ["clip_of_item"]
 
 _AT_MOST = 12
 
 
-def clip_pictures(row: Mapping[str, Any], base: Path) -> Html:
-    """Pictures of the clip in order, with the region that the question is about.
+def clip_of_item(row: Mapping[str, Any], base: Path, media: Path) -> Html:
+    """The film of the clip with what expert and answer say about its time and place, and its pictures.
 
-    A player that is put here must not name its file by run, step or group: what it loads reaches the browser
-    before the verdict.
+    The film is named by a hash of the clip alone: what loads it tells nothing of run, step or group.
 
     Args:
         row: A stored row.
-        base: Folder that relative frame paths start from.
+        base: Absolute folder that relative frame paths start from.
+        media: Folder of films.
     """
+    return clip_view([row], base, media, _pictures(row, base))
+
+
+def _pictures(row: Mapping[str, Any], base: Path) -> Html:
+    """Pictures of the clip in order, with the region that the question is about."""
     times, region = seen_times(row), row["region"]
     chosen = {times[k] for k in evenly(len(times), _AT_MOST)}
     if region is not None:

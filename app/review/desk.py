@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.context import Context
-from app.review.clip import clip_pictures
+from app.review.clip import clip_of_item
 from app.review.reviews import Item, Review, Reviews
 from app.review.view import finished_view, item_view, lost_view, progress_view, reveal_view
 from app.review.words import REMARKS, anchors_help
@@ -109,8 +109,8 @@ class Desk:
             return place, lost_view(item.token)
         self.context.audit.record(place.reviewer, "view item", _target(review, item))
         texts = (row["question"], row["reference_text"], row["completion_text"])
-        clip, help_ = clip_pictures(row, self.context.base), anchors_help(self.rubric)
-        shown = item_view(row["task"], row["dataset"], *texts, clip, help_)
+        clip = clip_of_item(row, self.context.base, self.context.workspace.media)
+        shown = item_view(row["task"], row["dataset"], *texts, clip, anchors_help(self.rubric))
         return replace(place, content=answer_hash(*texts)), shown
 
     def save(self, place: Place, draft: Draft) -> Place:

@@ -40,7 +40,7 @@ def item_view(
         question: What was asked.
         reference: The expert's answer.
         answer: The model's.
-        clip: Of :func:`app.review.clip.clip_pictures`.
+        clip: Of :func:`app.review.clip.clip_of_item`.
         help_: What earns which mark.
     """
     known = reference if reference is not None else "There is none: judge by the clip alone."

@@ -120,13 +120,15 @@ def timeline(lanes: Sequence[Lane], duration: float) -> Html:
                     height=row - 8,
                     rx=3,
                     tabindex=0,
-                    role="img",
+                    role="button",
+                    data_seek=f"{start:.3f}",
                     aria_label=words,
                     class_="segment true" if lane.true else "segment",
                 )
             )
     view = f"0 0 {width:.0f} {height:.0f}"
-    return el("svg", *parts, viewBox=view, role="group", aria_label="timeline", class_="timeline")
+    scale = {"data_left": left, "data_right": width - 20.0, "data_span": span}  # for the player's mark
+    return el("svg", *parts, viewBox=view, role="group", aria_label="timeline", class_="timeline", **scale)
 
 
 def box_overlay(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from app.index import GroupRow
-from app.show.charts import Lane, box_overlay, timeline
+from app.show.charts import box_overlay
 from app.show.html import Html, el, join, note, number, signed, table, word_difference
 from app.show.media import Picture, evenly, pictures, seen_times
+from app.show.player import clip_view
 from app.show.words import DIMENSION_HELP, component_words, plain, skip_words, status_words, task_words
 from medgrpo.data.coordinates import CANVASES, canvas_of
 from medgrpo.rollout.schema import rollout_from_row
@@ -57,12 +58,13 @@ def group_cells(group: GroupRow) -> list[str]:
     ]
 
 
-def group_page(rows: Sequence[Mapping[str, Any]], base: Path) -> Html:
+def group_page(rows: Sequence[Mapping[str, Any]], base: Path, media: Path) -> Html:
     """Everything about one group.
 
     Args:
         rows: The stored rows of its answers in their order, at least one.
         base: Folder that relative frame paths start from.
+        media: Folder of review clips.
     """
     first = rows[0]
     skipped = first["skip_reason"]
@@ -79,7 +81,7 @@ def group_page(rows: Sequence[Mapping[str, Any]], base: Path) -> Html:
     return el(
         "article",
         title,
-        _question(first, base),
+        _question(first, clip_view(rows, base, media, _strip(first, base))),
         _marks(rows, base),
         _answers(rows),
         _decomposition(rows),
@@ -88,7 +90,7 @@ def group_page(rows: Sequence[Mapping[str, Any]], base: Path) -> Html:
     )
 
 
-def _question(row: Mapping[str, Any], base: Path) -> Html:
+def _question(row: Mapping[str, Any], clip: Html) -> Html:
     reference = row["reference_text"]
     return el(
         "div",
@@ -104,7 +106,7 @@ def _question(row: Mapping[str, Any], base: Path) -> Html:
             el("p", "not known" if reference is None else reference, class_="text", dir="auto"),
             class_="card",
         ),
-        el("section", el("h3", "What the model saw"), _strip(row, base), class_="card wide"),
+        el("section", el("h3", "What the model saw"), clip, class_="card wide"),
         class_="two",
     )
 
@@ -144,40 +146,13 @@ def _canvas(row: Mapping[str, Any], picture: Picture) -> tuple[float, float]:
 
 
 def _marks(rows: Sequence[Mapping[str, Any]], base: Path) -> Html | None:
-    """The expert's annotation against the answers, in time or in space."""
-    task = rows[0]["task"]
-    if task not in ("tal", "dense_captioning", "stg"):
+    """The expert's boxes against the answers; those in time stand below the clip."""
+    if rows[0]["task"] != "stg":
         return None
     rollouts = [rollout_from_row(row) for row in rows]
-    truth = get_task(task).truth(rollouts[0].sample)
+    truth = get_task("stg").truth(rollouts[0].sample)
     answers = [rollout.reward.parsed for rollout in rollouts]
-    if task == "stg":
-        return el("section", el("h3", "Boxes"), _boxes(rows, truth or [], answers, base), class_="card")
-    lanes = [Lane("Expert", _segments(truth), true=True)]
-    lanes += [Lane(f"Answer {k + 1}", _segments(value)) for k, value in enumerate(answers)]
-    duration = max((frame["time"] for frame in rows[0]["frames"]), default=0.0)
-    return el(
-        "section",
-        el("h3", "When"),
-        el("p", "The top lane is what the expert marked. Point at a bar to read it.", class_="muted"),
-        timeline(lanes, duration),
-        class_="card",
-    )
-
-
-def _segments(value: Any) -> list[tuple[float, float, str]]:
-    """Segments of a ``tal`` or ``dense_captioning`` structure, those that are none left out."""
-    found = []
-    for item in value if isinstance(value, list) else []:
-        parts = (
-            (item.get("start"), item.get("end"), item.get("caption", ""))
-            if isinstance(item, dict)
-            else (*item, "")
-        )
-        start, end, text = parts[0], parts[1], parts[2]
-        if all(isinstance(v, int | float) and math.isfinite(v) for v in (start, end)):
-            found.append((float(start), float(end), str(text or "")))
-    return found
+    return el("section", el("h3", "Boxes"), _boxes(rows, truth or [], answers, base), class_="card")
 
 
 def _boxes(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from app.context import Context, user_of
-from app.index import MEASURES, RolloutIndex
+from app.index import MEASURES, GroupFilter, RolloutIndex
 from app.show.frame import footer, header
 from app.show.frame import page as page_of
 from app.show.html import Html, el, note
@@ -47,11 +47,13 @@ class Dashboard:
     Args:
         index: The runs.
         base: Folder that relative frame paths in the store start from.
+        media: Folder of review clips.
     """
 
-    def __init__(self, index: RolloutIndex, base: Path) -> None:
+    def __init__(self, index: RolloutIndex, base: Path, media: Path) -> None:
         self.index = index
         self.base = base
+        self.media = media
         self.version = 0
         self.refresh()
 
@@ -79,14 +81,10 @@ class Dashboard:
         """The list of groups under the filters; an empty filter passes all."""
         if not run:
             return []
-        found = self.index.groups(
-            run,
-            dataset=dataset or None,
-            task=task or None,
-            step=int(step) if step else None,
-            order=order,
-            limit=_LIMIT,
+        chosen = GroupFilter(
+            run, step=int(step) if step else None, dataset=dataset or None, task=task or None
         )
+        found, _ = self.index.groups(chosen, order, limit=_LIMIT)
         return [group_cells(group) for group in found]
 
     def group(self, run: str | None, step: str, group_id: str) -> Html:
@@ -103,7 +101,8 @@ class Dashboard:
             )
         link = "?" + urlencode({"run": run, "step": step, "group": group_id})
         return page_of(
-            el("p", el("a", "Link to this group", href=link), class_="small"), group_page(rows, self.base)
+            el("p", el("a", "Link to this group", href=link), class_="small"),
+            group_page(rows, self.base, self.media),
         )
 
     def choices(self, run: str | None) -> tuple[list[tuple[str, str]], ...]:
@@ -128,7 +127,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     """
     import gradio as gr
 
-    dashboard = Dashboard(context.index, context.base)
+    dashboard = Dashboard(context.index, context.base, context.workspace.media)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 

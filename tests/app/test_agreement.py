@@ -26,11 +26,11 @@ from medgrpo.evaluation.raters import alpha, kappa, spearman
 from medgrpo.evaluation.verdict_store import VerdictStore
 from medgrpo.evaluation.verdicts import Verdict, answer_hash
 from medgrpo.rewards.judges import load_rubric
+from tests.app.browsing import serving
 from tests.app.review_scene import make_context
 from tests.app.scene import ATTACK
 from tests.app.test_browser import browser
 from tests.app.test_html import Reader
-from tests.app.test_review_browser import serve
 
 __all__ = ["browser"]
 
@@ -209,7 +209,8 @@ def test_what_makes_no_sense_is_said(context: Context, more: dict[str, Any], mes
 def address(context: Context) -> Iterator[str]:
     judge(context, "ada", 24)
     judge(context, ATTACK, 24, kinder=1)
-    yield from serve(context)
+    with serving(context.index.folder) as found:
+        yield found
 
 
 @pytest.mark.browser

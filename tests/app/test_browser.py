@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,22 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.site.users import add_user
+from tests.app.browsing import ROOT, chromium, serving, watched
 from tests.app.scene import write_scene
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=20_000)  # other work may share the machine
-ROOT = Path(__file__).parents[2]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
@@ -38,43 +28,20 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(scene: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "app", "--runs", str(scene / "runs")]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    said = server.stdout.readline()
-    assert "http://127.0.0.1:" in said
-    yield next(word for word in said.split() if word.startswith("http"))
-    server.terminate()
-    server.wait()
-    server.stdout.close()
+    with serving(scene / "runs") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("the dashboard's tests need a browser: install chromium (apt-get install -y chromium)")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A page that must ask only this machine and write no error to the console."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
-    asked: list[str] = []
-    errors: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(f"{address}training/")
-    yield opened
-    opened.close()
-    assert asked
-    assert [url for url in asked if urlsplit(url).hostname not in ("127.0.0.1", None)] == []
-    assert errors == []
+    with watched(browser, f"{address}training/") as opened:
+        yield opened
 
 
 def test_curves_are_shown_for_each_dataset_and_can_be_changed(page: Page) -> None:
@@ -96,7 +63,7 @@ def test_a_group_opens_with_all_answers_and_the_judges_reasons(page: Page, scene
         expect(answers.nth(k)).to_be_visible()
     expect(page.get_by_text("Names the cystic artery as the reference does.").first).to_be_visible()
     expect(page.locator("article.group")).to_contain_text("How the rewards came about")
-    expect(page.locator("article.group figure img").first).to_be_visible()
+    expect(page.locator("article.group .player video, article.group figure img").first).to_be_visible()
     assert page.evaluate("document.querySelector('article.group figure img').naturalWidth") > 0
     with sqlite3.connect(scene / "runs-review" / "audit.sqlite") as log:
         lines = log.execute("SELECT user, action, target FROM audit").fetchall()
@@ -137,7 +104,7 @@ def test_a_link_opens_its_group_and_survives_a_reload(page: Page, address: str) 
 
 def test_boxes_are_drawn_and_a_foreign_link_is_answered(page: Page, address: str) -> None:
     page.goto(f"{address}training/?run=demo&step=2&group=stg-2")
-    expect(page.locator("article.group svg .box.expert")).to_have_count(40)
+    expect(page.locator("article.group .boxes svg .box.expert")).to_have_count(40)
     page.goto(f"{address}training/?run=%3Cb%3E&step=2&group=%3Cimg%20src%3Dx%3E")
     expect(page.locator("#group")).to_contain_text("no such group")
 

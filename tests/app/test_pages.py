@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Dashboard:
     folder = tmp_path_factory.mktemp("scene")
     write_scene(folder)
-    return Dashboard(RolloutIndex(folder / "runs"), folder)
+    return Dashboard(RolloutIndex(folder / "runs"), folder, folder / "media")
 
 
 def text_of(markup: str) -> str:
@@ -85,7 +85,7 @@ def test_missing_frames_and_groups_are_said(dashboard: Dashboard, tmp_path: Path
     store = write_scene(tmp_path, rounds=1)
     for frame in (tmp_path / "frames").iterdir():
         frame.write_text("no picture")
-    page = Dashboard(RolloutIndex(store.root), tmp_path).group("demo", "0", "stg-0")
+    page = Dashboard(RolloutIndex(store.root), tmp_path, tmp_path / "media").group("demo", "0", "stg-0")
     assert "9 of these pictures cannot be read" in page
     assert "no picture" in page
 
@@ -107,7 +107,7 @@ def test_a_video_file_and_a_marked_region_are_pictured(tmp_path: Path) -> None:
     )
     store = RolloutStore(tmp_path / "runs", "more")
     store.write(0, [of_video, replace(make_rollout(marked), group_id="region", times=(0.0, 4.0))])
-    dashboard = Dashboard(RolloutIndex(store.root), tmp_path)
+    dashboard = Dashboard(RolloutIndex(store.root), tmp_path, tmp_path / "media")
     page = dashboard.group("more", "0", "video")
     sources = [value for key, value in Reader(page).attributes if key == "src" and value]
     levels = []
@@ -121,7 +121,7 @@ def test_a_video_file_and_a_marked_region_are_pictured(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
-    empty = Dashboard(RolloutIndex(tmp_path), tmp_path)
+    empty = Dashboard(RolloutIndex(tmp_path), tmp_path, tmp_path / "media")
     assert "No answers to look at yet" in empty.overview(None, "reward")
     assert "make demo" in empty.overview(None, "reward")
     assert empty.groups(None, "", "", "", "newest") == []

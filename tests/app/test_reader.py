@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from app.index import MEASURES, RolloutIndex
+from app.index import MEASURES, GroupFilter, GroupRow, RolloutIndex
 from medgrpo.errors import UserError
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import Judgement
@@ -114,16 +115,20 @@ def test_groups_filter_order_and_open(tmp_path: Path) -> None:
         )
     index = RolloutIndex(tmp_path)
     index.refresh()
-    assert [(g.step, g.group_id) for g in index.groups("r")][:3] == [(2, "s"), (2, "t"), (1, "s")]
-    assert {g.group_id for g in index.groups("r", task="tal")} == {"t"}
-    assert {g.group_id for g in index.groups("r", dataset="AVOS")} == {"s"}
-    assert [g.step for g in index.groups("r", step=1)] == [1, 1]
-    assert [g.mean for g in index.groups("r", order="best", limit=2)] == pytest.approx([2.05, 1.05])
-    assert [g.mean for g in index.groups("r", order="worst", limit=1)] == pytest.approx([0.05])
-    assert index.groups("r", order="spread", limit=1)[0].group_id == "s"
-    (group,) = index.groups("r", step=2, task="tal")
+
+    def listed(order: str = "newest", limit: int = 200, **filters: Any) -> list[GroupRow]:
+        return index.groups(GroupFilter("r", **filters), order, limit=limit)[0]
+
+    assert [(g.step, g.group_id) for g in listed()][:3] == [(2, "s"), (2, "t"), (1, "s")]
+    assert {g.group_id for g in listed(task="tal")} == {"t"}
+    assert {g.group_id for g in listed(dataset="AVOS")} == {"s"}
+    assert [g.step for g in listed(step=1)] == [1, 1]
+    assert [g.mean for g in listed("best", 2)] == pytest.approx([2.05, 1.05])
+    assert [g.mean for g in listed("worst", 1)] == pytest.approx([0.05])
+    assert listed("spread", 1)[0].group_id == "s"
+    (group,) = listed(step=2, task="tal")
     assert (group.unreadable, group.skip_reason, group.judge_mean) == (1, "zero_variance", None)
-    assert index.groups("r", step=2, task="video_summary")[0].judge_mean == 4.0
+    assert listed(step=2, task="video_summary")[0].judge_mean == 4.0
     assert [row["sample_index"] for row in index.group("r", 1, "s")] == [0, 1]
     assert index.group("r", 1, "' OR 1=1 --") == []
 

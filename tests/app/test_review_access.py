@@ -14,9 +14,10 @@ from playwright.sync_api import Browser, expect
 from app.context import Context
 from app.site.users import add_user
 from medgrpo.evaluation.verdict_store import VerdictStore, stored_verdicts
+from tests.app.browsing import ROOT, serving
 from tests.app.review_scene import make_context, make_review
-from tests.app.test_browser import ROOT, browser
-from tests.app.test_review_browser import enter, go_on, ready, serve
+from tests.app.test_browser import browser
+from tests.app.test_review_browser import enter, go_on, ready
 from tests.evaluation.verdict_scene import make_verdict
 
 __all__ = ["browser"]
@@ -77,7 +78,8 @@ def test_a_reviewer_gets_to_the_review_alone(browser: Browser, context: Context,
 
 @pytest.fixture
 def address(context: Context) -> Iterator[str]:
-    yield from serve(context)
+    with serving(context.index.folder) as found:
+        yield found
 
 
 def test_what_cannot_be_saved_stays_in_the_form(browser: Browser, context: Context, address: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,11 +14,12 @@ from playwright.sync_api import Browser, Dialog, Page, Response, WebSocket, expe
 
 from app.context import Context
 from medgrpo.evaluation.verdict_store import stored_verdicts
+from tests.app.browsing import serving
 from tests.app.review_scene import make_context, make_review
 from tests.app.scene import ATTACK
-from tests.app.test_browser import ROOT, browser
+from tests.app.test_browser import browser
 
-__all__ = ["browser", "serve"]
+__all__ = ["browser"]
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=60_000)  # other work may share the machine
@@ -56,22 +55,10 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     return made
 
 
-def serve(context: Context) -> Iterator[str]:
-    """The address of a dashboard, until it is taken down."""
-    command = [sys.executable, "-m", "app", "--runs", str(context.index.folder)]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    said = server.stdout.readline()
-    assert "http://127.0.0.1:" in said
-    yield next(word for word in said.split() if word.startswith("http"))
-    server.terminate()
-    server.wait()
-    server.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def address(context: Context) -> Iterator[str]:
-    yield from serve(context)
+    with serving(context.index.folder) as found:
+        yield found
 
 
 @pytest.fixture

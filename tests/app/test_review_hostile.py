@@ -18,11 +18,12 @@ from app.context import Context
 from app.review.desk import Desk, Draft, Place
 from medgrpo.evaluation.verdict_files import verdict_bytes
 from medgrpo.evaluation.verdict_store import stored_verdicts
+from tests.app.browsing import serving
 from tests.app.review_scene import make_context, make_review
 from tests.app.scene import ATTACK
 from tests.app.test_browser import browser
 from tests.app.test_html import Reader
-from tests.app.test_review_browser import enter, go_on, ready, serve
+from tests.app.test_review_browser import enter, go_on, ready
 
 __all__ = ["browser"]
 
@@ -92,7 +93,8 @@ def test_exported_comments_are_no_formulas(context: Context) -> None:
 @pytest.fixture
 def address(context: Context) -> Iterator[str]:
     judge_all(Desk(context), "bob")
-    yield from serve(context)
+    with serving(context.index.folder) as found:
+        yield found
 
 
 def unharmed(page: Page) -> None:

@@ -41,6 +41,8 @@
 
   document.addEventListener("keydown", (event) => {
     const shown = (id) => document.querySelector(id)?.checkVisibility();
+    // Enter on a bar below the video seeks there, and is the player's.
+    if (event.defaultPrevented || event.target.closest?.("[data-seek]")) return;
     if (!shown("#review-actions") || event.altKey || event.metaKey || writing(event.target)) return;
     const key = event.key;
     if (event.ctrlKey && key !== "Enter") return;
