@@ -15,14 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from app.index.groups import GroupFilter, GroupRow, list_groups
-from app.index.measures import MEASURES
 from app.index.scan import Scan
 from app.index.tables import Tables
 from app.index.texts import TextIndex
 from app.index.whole import read_group
 from medgrpo.errors import UserError
 
-__all__ = ["CurvePoint", "RolloutIndex", "RunSummary", "SearchState"]
+__all__ = ["RolloutIndex", "RunSummary", "SearchState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +33,6 @@ class RunSummary:
     last: int
     answers: int
     written: str
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """One round of one line: ``series`` is empty or a reward component."""
-
-    dataset: str
-    task: str
-    series: str
-    step: int
-    count: int
-    mean: float
-    p25: float
-    p75: float
-    reference: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +96,6 @@ class RolloutIndex:
             "FROM answers GROUP BY run ORDER BY max(written) DESC, run"
         )
         return [RunSummary(*row) for row in rows]
-
-    def curves(self, run: str, measure: str) -> list[CurvePoint]:
-        """One point a round and line, in the order of dataset, task, series and round."""
-        chosen = MEASURES[measure]
-        series = "name" if chosen.table == "parts" else "''"
-        rows = self.rows(
-            f"""
-            WITH lines AS (
-                SELECT t.run, t.dataset, t.task, {series} AS series, {chosen.reference} AS reference
-                FROM {chosen.table} t WHERE t.run = $run GROUP BY ALL
-            ), points AS (
-                SELECT run, dataset, task, {series} AS series, step, ({chosen.value})::DOUBLE AS value
-                FROM {chosen.table} WHERE run = $run
-            )
-            SELECT dataset, task, series, step, count(*), avg(value), quantile_cont(value, 0.25),
-                quantile_cont(value, 0.75), any_value(reference)
-            FROM points JOIN lines USING (run, dataset, task, series)
-            WHERE isfinite(value) GROUP BY ALL ORDER BY dataset, task, series, step
-            """,
-            run=run,
-        )
-        return [CurvePoint(*row) for row in rows]
 
     def pairs(self, run: str) -> list[tuple[str, str, int, int, int, int]]:
         """Dataset, task, answers, unreadable, cut off and failed judgements of each pair."""

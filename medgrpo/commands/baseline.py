@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.grpo_config import GRPOConfig
 from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.commands.stored_baseline import add_rollout_options, scorers, stored_baseline
 from medgrpo.commands.verdict_option import verdicts_of
@@ -39,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-c",
         action="append",
         required=True,
-        help="the GRPO config whose reward is measured, e.g. configs/grpo.yaml; may be given several times",
+        help="the GRPO config whose reward is measured and whose engine samples, e.g. configs/grpo.yaml; may "
+        "be given several times, e.g. with configs/rollout/vllm.yaml",
     )
     parser.add_argument("--tasks", nargs="+", help="only these tasks (default: all that the reward scores)")
     parser.add_argument(
@@ -71,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sample and score, or read what is stored; then summarise and write."""
     args.verdicts = verdicts_of(args.verdicts, args.config)
-    reward = reward_of(args.config)
-    return _stored(args, reward) if args.model is None else _sampled(args, reward)
+    config = GRPOConfig(args.config)
+    return _stored(args, config.reward()) if args.model is None else _sampled(args, config)
 
 
 def _stored(args: argparse.Namespace, reward: Any) -> int:
@@ -87,19 +89,21 @@ def _stored(args: argparse.Namespace, reward: Any) -> int:
     return 0
 
 
-def _sampled(args: argparse.Namespace, reward: Any) -> int:
+def _sampled(args: argparse.Namespace, config: GRPOConfig) -> int:
     """Statistics of answers that a checkpoint gives now."""
     import numpy as np
 
     from medgrpo.data.lazy_records import open_records
     from medgrpo.evaluation.inputs import unread_rows, write_quarantine
     from medgrpo.evaluation.runner import predict
+    from medgrpo.services.files import file_hash
     from medgrpo.tasks import canonical_task
 
     if args.records is None:
         raise UserError("--model answers questions: name a file of them with --records")
     if unused := [name for name in ("run", "steps", "verdicts") if getattr(args, name) is not None]:
         raise UserError(f"--{unused[0]} is about stored answers: give --rollouts instead of --model")
+    reward, engine = config.reward(), config.engine()
     tasks = {canonical_task(task) for task in args.tasks} if args.tasks else reward.tasks
     records = open_records(args.records, **media_options(args)).where(tasks=tasks & reward.tasks)
     unknown = np.flatnonzero(~(records.answered | records.has_truth))
@@ -119,6 +123,7 @@ def _sampled(args: argparse.Namespace, reward: Any) -> int:
         n=args.samples,
         seed=args.seed,
         batch_size=args.batch_size,
+        engine=engine,
         max_new_tokens=args.max_new_tokens,
         progress="sample answers",
         problems=problems if args.on_error == "quarantine" else None,
@@ -131,10 +136,11 @@ def _sampled(args: argparse.Namespace, reward: Any) -> int:
     provenance = replace(
         scorers(names),
         checkpoint=_weights_hash(args.model),
-        records_hash=_file_hash(args.records),
+        records_hash=file_hash(args.records),
         temperature=args.temperature,
         samples_per_prompt=args.samples,
         seed=args.seed,
+        engine="HFEngine" if engine is None else type(engine).__name__,
     )
     _finish(args, asked, raw, reward, provenance)
     if problems:
@@ -181,39 +187,6 @@ def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[i
         count = min(prompts_per_pair, len(rows))
         chosen += [rows[i * len(rows) // count] for i in range(count)]
     return chosen
-
-
-def reward_of(configs: Sequence[str]) -> Any:
-    """The reward that a GRPO config trains with, without its normaliser and statistics."""
-    from jsonargparse import ArgumentParser
-
-    from medgrpo.compose import compose
-    from medgrpo.rewards import CompositeReward, IdentityNormalizer
-
-    tree = compose(
-        configs, [("paths.statistics", "null"), ("paths.model", "unused"), ("paths.records", "unused")]
-    )
-    try:
-        node = tree["model"]["init_args"]["reward"]
-        components = node["init_args"]["components"]
-    except (KeyError, TypeError):
-        raise UserError(
-            f"{', '.join(configs)}: no model.init_args.reward with components; is it a GRPO config?"
-        ) from None
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--reward", type=CompositeReward)
-    reward = parser.instantiate_classes(
-        parser.parse_object(
-            {"reward": {"class_path": node["class_path"], "init_args": {"components": components}}}
-        )
-    ).reward
-    return CompositeReward(reward.components, IdentityNormalizer())
-
-
-def _file_hash(path: Path) -> str:
-    """sha256 of a file, however large."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weights_hash(model: Path) -> str:

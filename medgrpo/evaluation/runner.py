@@ -12,6 +12,7 @@ from medgrpo.errors import ClipError
 from medgrpo.evaluation.blind import shuffle_videos as shuffled
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.sampling_file import read_sampling
+from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.tasks import get_task
 from medgrpo.types import Completion, Sample
@@ -27,6 +28,7 @@ def complete(
     n: int = 1,
     seed: int = 0,
     batch_size: int = 64,
+    engine: RolloutEngine | None = None,
     sampling: SamplingPolicy | None = None,
     max_new_tokens: int | None = None,
     progress: str = "",
@@ -40,7 +42,8 @@ def complete(
         temperature: 0 is greedy.
         n: Answers a question.
         seed: For sampling.
-        batch_size: Answers decoded together.
+        batch_size: Answers asked for together, and decoded together where the policy itself answers.
+        engine: Samples the answers; None forwards the policy itself.
         sampling: Frames and sizes; None takes what the model was trained with.
         max_new_tokens: One limit for all; None takes each task's own.
         progress: Title of the progress bar; empty shows none.
@@ -57,7 +60,7 @@ def complete(
     policy = QwenVLPolicy(str(model_dir))
     policy.setup()
     encoder = policy.encoder(sampling if sampling is not None else read_sampling(model_dir))
-    engine = HFEngine(max_rows=batch_size)
+    engine = engine or HFEngine(max_rows=batch_size)
     engine.bind(policy, encoder)
     results: list[list[Completion]] = [[] for _ in samples]
     # Answers of one length are decoded together; prompts are encoded piece by piece, to bound the memory.
@@ -105,6 +108,7 @@ def predict(
     n: int = 1,
     seed: int = 0,
     batch_size: int = 64,
+    engine: RolloutEngine | None = None,
     sampling: SamplingPolicy | None = None,
     max_new_tokens: int | None = None,
     progress: str = "",
@@ -119,6 +123,7 @@ def predict(
         n=n,
         seed=seed,
         batch_size=batch_size,
+        engine=engine,
         sampling=sampling,
         max_new_tokens=max_new_tokens,
         progress=progress,

@@ -39,6 +39,7 @@ class Provenance:
         temperature: Sampling temperature; percentiles of greedy answers do not fit rollouts.
         samples_per_prompt: Answers drawn for each question.
         seed: Of the sampling.
+        engine: Class of the rollout engine that sampled; empty in files older than the field.
         encoder: Sentence encoder id; empty when no metric uses one. So for judge and rubric.
         judge: Judge id.
         rubric: Rubric id and version.
@@ -53,6 +54,7 @@ class Provenance:
     temperature: float | None = None
     samples_per_prompt: int | None = None
     seed: int | None = None
+    engine: str = ""
     encoder: str = ""
     judge: str = ""
     rubric: str = ""
