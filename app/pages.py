@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.agreement.page import build as build_agreement
 from app.context import Context
+from app.review.page import build as build_review
 from app.training.page import build as build_training
 
 if TYPE_CHECKING:
@@ -38,5 +40,18 @@ PAGES = (
         "Training",
         "See how the rewards of a run develop, and read every answer with the reasons for its reward.",
         build_training,
+    ),
+    Page(
+        "review",
+        "Review",
+        "Say how good answers are, one at a time, without knowing what the computer thinks of them.",
+        build_review,
+        for_reviewers=True,
+    ),
+    Page(
+        "agreement",
+        "Agreement",
+        "See how far reviewers agree with each other and with the judge, and prepare reviews.",
+        build_agreement,
     ),
 )

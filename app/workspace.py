@@ -21,6 +21,16 @@ class Workspace:
     folder: Path
 
     @property
+    def verdicts(self) -> Path:
+        """SQLite file of the clinicians' verdicts."""
+        return self.folder / "verdicts.sqlite"
+
+    @property
+    def reviews(self) -> Path:
+        """SQLite file of which answers are reviewed by whom."""
+        return self.folder / "reviews.sqlite"
+
+    @property
     def media(self) -> Path:
         """Folder of the films that browsers play."""
         return self.folder / "media"

@@ -5,25 +5,35 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.grpo_config import GRPOConfig
 from medgrpo.commands.media_options import add_media_options, media_options
+from medgrpo.commands.stored_baseline import add_rollout_options, scorers, stored_baseline
+from medgrpo.commands.verdict_option import verdicts_of
 from medgrpo.errors import UserError
-from medgrpo.types import PairKey
+from medgrpo.types import PairKey, Sample
+
+if TYPE_CHECKING:
+    from medgrpo.rewards.statistics import Provenance
 
 __all__ = ["add_arguments", "run", "spread_over_pairs"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--model", type=Path, required=True, help="Hugging Face directory of the SFT checkpoint"
+    answers = parser.add_mutually_exclusive_group(required=True)
+    answers.add_argument(
+        "--model", type=Path, help="Hugging Face directory of the SFT checkpoint, which answers --records"
     )
-    parser.add_argument(
-        "--records", type=Path, required=True, help="records with answers, usually the RL prompts"
+    answers.add_argument(
+        "--rollouts", type=Path, help="folder that holds rollouts/: take the answers that a run stored"
     )
+    parser.add_argument("--records", type=Path, help="records with answers, usually the RL prompts")
+    add_rollout_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="statistics file to write")
     parser.add_argument(
         "--config",
@@ -61,18 +71,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Sample, score, summarise, write."""
+    """Sample and score, or read what is stored; then summarise and write."""
+    args.verdicts = verdicts_of(args.verdicts, args.config)
+    config = GRPOConfig(args.config)
+    return _stored(args, config.reward()) if args.model is None else _sampled(args, config)
+
+
+def _stored(args: argparse.Namespace, reward: Any) -> int:
+    """Statistics of the answers that a run stored."""
+    found, provenance = stored_baseline(args, reward)
+    _finish(args, found.samples, found.raw, reward, provenance)
+    if args.verdicts is not None:
+        print(f"clinicians: {found.replaced} of {len(found.raw)} answers have their score, ", end="")
+        print(f"{found.left_out} are left out", end="")
+        print(f"; {found.foreign} verdicts are about other texts and not used" if found.foreign else "")
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _sampled(args: argparse.Namespace, config: GRPOConfig) -> int:
+    """Statistics of answers that a checkpoint gives now."""
     import numpy as np
 
-    from medgrpo.commands.grpo_config import GRPOConfig
     from medgrpo.data.lazy_records import open_records
     from medgrpo.evaluation.inputs import unread_rows, write_quarantine
     from medgrpo.evaluation.runner import predict
-    from medgrpo.rewards.statistics import Provenance, Statistics
     from medgrpo.services.files import file_hash
     from medgrpo.tasks import canonical_task
 
-    config = GRPOConfig(args.config)
+    if args.records is None:
+        raise UserError("--model answers questions: name a file of them with --records")
+    if unused := [name for name in ("run", "steps", "verdicts") if getattr(args, name) is not None]:
+        raise UserError(f"--{unused[0]} is about stored answers: give --rollouts instead of --model")
     reward, engine = config.reward(), config.engine()
     tasks = {canonical_task(task) for task in args.tasks} if args.tasks else reward.tasks
     records = open_records(args.records, **media_options(args)).where(tasks=tasks & reward.tasks)
@@ -103,17 +133,34 @@ def run(args: argparse.Namespace) -> int:
     asked = [sample for sample, group in zip(samples, texts, strict=True) for _ in group]
     raw = reward.raw_metrics(asked, [text for group in texts for text in group])
     names = {name for metrics in raw for name in metrics}
-    provenance = Provenance(
+    provenance = replace(
+        scorers(names),
         checkpoint=_weights_hash(args.model),
         records_hash=file_hash(args.records),
         temperature=args.temperature,
         samples_per_prompt=args.samples,
         seed=args.seed,
         engine="HFEngine" if engine is None else type(engine).__name__,
-        encoder=next((name.split(":")[1] for name in names if name.startswith("similarity:")), ""),
-        judge=next((name.split(":")[1] for name in names if name.startswith("judge:")), ""),
-        rubric=next((name.split(":")[2] for name in names if name.startswith("judge:")), ""),
     )
+    _finish(args, asked, raw, reward, provenance)
+    if problems:
+        aside = args.out.with_name(f"{args.out.stem}.quarantine.jsonl")
+        write_quarantine(unread_rows(samples, problems), aside)
+        print(f"set aside: {len(problems)} of {len(samples)} rows, with their reasons in {aside}")
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _finish(
+    args: argparse.Namespace,
+    asked: Sequence[Sample],
+    raw: Sequence[Mapping[str, float]],
+    reward: Any,
+    provenance: Provenance,
+) -> None:
+    """Summarise, write, show."""
+    from medgrpo.rewards.statistics import Statistics
+
     statistics = Statistics.build(asked, raw, reward.ranges(), provenance)
     statistics.save(args.out)
     print(_table(statistics))
@@ -122,12 +169,6 @@ def run(args: argparse.Namespace) -> int:
 
         plot_distributions(asked, raw, statistics, args.plots)
         print(f"wrote {args.plots}")
-    if problems:
-        aside = args.out.with_name(f"{args.out.stem}.quarantine.jsonl")
-        write_quarantine(unread_rows(samples, problems), aside)
-        print(f"set aside: {len(problems)} of {len(samples)} rows, with their reasons in {aside}")
-    print(f"wrote {args.out}")
-    return 0
 
 
 def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[int]:

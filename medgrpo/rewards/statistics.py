@@ -43,6 +43,10 @@ class Provenance:
         encoder: Sentence encoder id; empty when no metric uses one. So for judge and rubric.
         judge: Judge id.
         rubric: Rubric id and version.
+        rollouts: Run and rounds whose stored answers were taken; empty when answers were sampled.
+        verdicts: sha256 of the clinicians' verdicts as JSON lines, empty without any.
+        replaced: Answers whose judge's score is the clinicians'.
+        left_out: Answers that clinicians could not use.
     """
 
     checkpoint: str = ""
@@ -54,6 +58,10 @@ class Provenance:
     encoder: str = ""
     judge: str = ""
     rubric: str = ""
+    rollouts: str = ""
+    verdicts: str = ""
+    replaced: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
