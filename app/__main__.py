@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.sources import add_source_options, sources_of
 from medgrpo.errors import UserError
 
 __all__ = ["main"]
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "runs, their name with -review)",
     )
     parser.add_argument("--port", type=int, help="port of the pages (default: the first free one from 7860)")
+    add_source_options(parser)
     others = parser.add_argument_group("for other machines to ask")
     others.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)"
@@ -45,12 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         index = RolloutIndex(options.runs)
         workspace = open_workspace(options.workspace, options.runs)
+        sources = sources_of(options)
         sessions = Sessions(read_users(options.users)) if options.users else None
         address = Address(options.host, options.port, options.certificate, options.key)
         if sessions and not options.certificate:
             told = "warning: without --certificate others on the network can read passwords and videos"
             print(told, file=sys.stderr)
-        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit)), address, sessions)
+        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit), sources), address, sessions)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

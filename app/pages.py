@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.ask.page import build as build_ask
 from app.context import Context
+from app.records.page import build as build_records
 from app.training.page import build as build_training
 
 if TYPE_CHECKING:
@@ -38,5 +40,18 @@ PAGES = (
         "Training",
         "See how the rewards of a run develop, and read every answer with the reasons for its reward.",
         build_training,
+    ),
+    Page(
+        "data",
+        "Data",
+        "Look at the questions, reference answers and frames that a model is trained on, and at what is wrong "
+        "with them.",
+        build_records,
+    ),
+    Page(
+        "ask",
+        "Try it",
+        "Ask the model about a clip, and see how its answer compares with the reference.",
+        build_ask,
     ),
 )

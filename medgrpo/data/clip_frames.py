@@ -44,13 +44,17 @@ class ClipFrames:
         self.video_backend = check_backend(video_backend)
         self.decode_seconds = decode_seconds
 
-    def plan(self, sample: Sample) -> FramePlan:
-        """Which frames of a sample's clip are seen, and at which size; none is decoded.
+    def plan(self, sample: Sample) -> tuple[FramePlan, tuple[int, int]]:
+        """Which frames of a sample's clip are seen and at which size, without decoding them.
+
+        Returns:
+            The plan; height and width of the stored frames, pixels.
 
         Raises:
             ClipError: If the clip cannot be opened, or the policy cannot sample it.
+            UserError: If the frame with the box is not in the clip.
         """
-        return self._open(sample)[1]
+        return self._open(sample)[1:]
 
     def read(self, sample: Sample, positions: Sequence[int] | None = None) -> tuple[np.ndarray, FramePlan]:
         """The frames of a sample's clip with its box drawn, and how they were chosen.
