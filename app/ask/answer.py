@@ -12,7 +12,6 @@ from app.show.annotations import segments_of
 from app.show.charts import Lane, timeline
 from app.show.html import Html, el, join, note, number, table, word_difference
 from app.show.words import DIMENSION_HELP, component_words, plain, status_words, task_words
-from medgrpo.types import Judgement
 
 __all__ = ["answer_page", "marks_on"]
 
@@ -46,8 +45,8 @@ def answer_page(question: Question, found: Assessment, clip: SeenClip | None, se
         asked,
         el("div", _answer(found, sample.answer), _reference(sample.answer), class_="two"),
         _marks(question, found, clip),
-        _score(found, sample.answer is not None),
-        _judged(found.judgement),
+        _score(found),
+        _judged(found),
         class_="group",
     )
 
@@ -105,7 +104,7 @@ def _marks(question: Question, found: Assessment, clip: SeenClip | None) -> Html
     return el("section", el("h3", "Where"), legend, boxes_strip(clip, marked), class_="card")
 
 
-def _score(found: Assessment, judged: bool) -> Html:
+def _score(found: Assessment) -> Html:
     parsed = found.parsed
     parts: list[object] = [
         el("h3", "What was read from the answer"),
@@ -126,7 +125,8 @@ def _score(found: Assessment, judged: bool) -> Html:
     return el("section", *parts, class_="card")
 
 
-def _judged(judgement: Judgement | None) -> Html | None:
+def _judged(found: Assessment) -> Html | None:
+    judgement = found.judgement
     if judgement is None:
         return None
     title = el("h3", "What the judge says")
@@ -143,9 +143,12 @@ def _judged(judgement: Judgement | None) -> Html | None:
         for name, score in judgement.scores.items()
     ]
     source = f"{judgement.model}, rubric {judgement.rubric}. {DIMENSION_HELP[0].upper()}{DIMENSION_HELP[1:]}."
+    measured = "The judge compares words; for this task the measure above says more."
+    structured = found.parsed.status != "free_text" and found.metric != "similarity"
     return el(
         "section",
         title,
+        el("p", measured, class_="muted") if structured else None,
         table(["Side of the answer", "Mark", "Reason"], lines, class_="judged"),
         el("p", f"Average {number(judgement.mean)} of 5. Judge: {source}", class_="muted"),
         class_="card",

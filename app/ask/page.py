@@ -66,7 +66,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     def on_task(task: str) -> tuple[Any, ...]:
         return (gr.update(choices=forms_of(task), value=0), *field_updates(task, 0))
 
-    def on_ask(*chosen: Any, request: gr.Request) -> tuple[Any, ...]:
+    def on_ask(request: gr.Request, *chosen: Any) -> tuple[Any, ...]:
         file, row, own, task, variant, *rest = chosen
         *values, reference, drawn, temperature, seed = rest
         form = Form(file, row, own, task, int(variant), values, reference, drawn, float(temperature), seed)

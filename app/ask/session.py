@@ -25,6 +25,7 @@ from medgrpo.types import Sample
 
 __all__ = ["Form", "Session"]
 
+_PATIENCE = 5.0  # seconds for a file to be listed
 _LARGEST_SEED = 2**32 - 1
 _HOTTEST = 2.0
 _MODEL = "python -m app --runs runs/ --records val.json --model runs/demo/sft/hf"
@@ -126,11 +127,12 @@ class Session:
         if not file or not file.isdecimal() or row is None:
             raise UserError("choose a records file and a row")
         found = self.library[int(file)]
-        catalogue = found.state.catalogue
+        state = found.listed(_PATIENCE)
+        catalogue = state.catalogue
         where = f"{found.path.name} row {int(row)}"
         if catalogue is None:
-            if found.state.problem:
-                raise UserError(found.state.problem)
+            if state.problem:
+                raise UserError(state.problem)
             raise UserError(f"{found.path.name} is being read; try again in a moment")
         value = catalogue.value(int(row))
         if not isinstance(value, dict):
@@ -155,7 +157,7 @@ class Session:
         )
         question = el("p", sample.question, class_="text", dir="auto")
         asked = el("section", el("h3", "Question"), question, class_="card")
-        return page(head, asked, self._frames(sample, where))
+        return page(el("article", head, asked, self._frames(sample, where), class_="group"))
 
     def ask(self, form: Form) -> tuple[str, str]:
         """Queue a question; its key, and what the audit log calls it.

@@ -16,13 +16,16 @@ from app.sources import Sources
 from medgrpo.data.row_fields import inspect_fields
 from medgrpo.errors import UserError
 
-__all__ = ["COLUMNS", "LIMIT", "Browser"]
+__all__ = ["COLUMNS", "LIMIT", "READING", "Browser"]
 
 COLUMNS = ["Row", "Dataset", "Task", "Clip", "Question", "Reference answer", "Remark"]
 """Headings of the list of rows."""
 
 LIMIT = 200
 """Rows that are listed at a time."""
+
+READING = "reading"
+"""How the stage of a file ends of which more will be known."""
 
 _CUT = 110
 
@@ -56,8 +59,8 @@ class Browser:
         aside = quarantine_page(file.state, self.library.set_aside(file))
         return page(status_line(file)), page(counts_page(file.state)), page(aside)
 
-    def version(self, number: str | None) -> str:
-        """Changes whenever :meth:`overview` may."""
+    def stage(self, number: str | None) -> str:
+        """Changes whenever more is known of a file than how many of its rows were checked."""
         try:
             file = self.file(number)
         except UserError:
@@ -65,9 +68,17 @@ class Browser:
         if file is None:
             return "none"
         state = file.state
-        return (
-            f"{number}/{file.checked if not state.done else 'done'}/{state.catalogue is not None}/{id(state)}"
-        )
+        return f"{number} {id(state)} {'done' if state.done else READING}"
+
+    def waits(self, number: str | None) -> bool:
+        """Whether a file is there whose rows cannot be listed yet."""
+        file = self.file(number)
+        return file is not None and file.state.catalogue is None and not file.state.done
+
+    def status(self, number: str | None) -> Html:
+        """How far the reading has come."""
+        file = self.file(number)
+        return page(empty_page() if file is None else status_line(file))
 
     def filters(self, number: str | None) -> tuple[Choices, Choices]:
         """(label, value) choices of the dataset and task filters."""

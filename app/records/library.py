@@ -7,6 +7,7 @@ A sound file is browsed by the index that training uses, which large files keep 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +57,13 @@ class RecordsFile:
         self._collector = Collector()
         self._stamp = ""
         self._lock = threading.Lock()
+
+    def listed(self, seconds: float) -> State:
+        """The state as soon as rows can be listed, or it is known why not; after some seconds as it is."""
+        ends = time.monotonic() + seconds
+        while self.state.catalogue is None and not self.state.done and time.monotonic() < ends:
+            time.sleep(0.05)
+        return self.state
 
     @property
     def checked(self) -> int:

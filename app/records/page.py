@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.context import Context, user_of
-from app.records.browser import COLUMNS, LIMIT, Browser
+from app.records.browser import COLUMNS, LIMIT, READING, Browser
 from app.show.frame import footer, header
 from app.show.html import Html
 from medgrpo.errors import UserError
@@ -41,10 +41,13 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def shown(number: str | None) -> tuple[Any, ...]:
-        """Version, overview and filters of a file."""
+        """Overview and filters of a file."""
         datasets, tasks = browser.filters(number)
         filters = (gr.update(choices=datasets, value=""), gr.update(choices=tasks, value=""))
-        return (browser.version(number), *browser.overview(number), *filters)
+        return (*browser.overview(number), *filters)
+
+    def timer_of(stage: str) -> Any:
+        return gr.Timer(active=stage.endswith(READING))
 
     def listed(
         number: str | None, dataset: str, task: str, text: str, first: float | None, which: str
@@ -68,32 +71,40 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         number = wanted if wanted in values else (values[0] if values else None)
         update = gr.update(choices=choices, value=number, visible=bool(choices))
         controls = gr.update(visible=bool(choices))
-        return (
-            update,
-            controls,
-            *shown(number),
-            listed(number, "", "", "", 0, ""),
-            opened(number, row, request),
-        )
+        # The stage is asked for first: what changes meanwhile is shown at the next tick.
+        stage = browser.stage(number)
+        record = opened(number, row, request)
+        still = row if browser.waits(number) else ""
+        rows = listed(number, "", "", "", 0, "")
+        return (update, controls, stage, *shown(number), rows, record, still, timer_of(stage))
 
     def on_file(number: str | None, request: gr.Request) -> tuple[Any, ...]:
-        return (*shown(number), listed(number, "", "", "", 0, ""), opened(None, "", request))
+        stage = browser.stage(number)
+        rows = listed(number, "", "", "", 0, "")
+        return (stage, *shown(number), rows, opened(None, "", request), "", timer_of(stage))
 
-    def on_tick(seen: str, number: str | None, *filters: Any) -> tuple[Any, ...]:
-        version = browser.version(number)
-        if version == seen:
-            return (gr.skip(),) * 7
+    def on_tick(
+        request: gr.Request, seen: str, wanted: str, number: str | None, *filters: Any
+    ) -> tuple[Any, ...]:
+        stage = browser.stage(number)
+        if stage == seen:
+            return (gr.skip(), browser.status(number), *(gr.skip(),) * 8)
         # The choice of a filter stays; the list is made anew when rows can be listed at last.
         datasets, tasks = browser.filters(number)
         updates = (gr.update(choices=datasets), gr.update(choices=tasks))
-        return (version, *browser.overview(number), *updates, listed(number, *filters))
+        record = opened(number, wanted, request) if wanted else gr.skip()
+        still = wanted if browser.waits(number) else ""
+        rows = listed(number, *filters)
+        return (stage, *browser.overview(number), *updates, rows, record, still, timer_of(stage))
 
-    def on_select(number: str | None, event: gr.SelectData, request: gr.Request) -> Html:
-        return opened(number, str(event.row_value[0]), request)
+    def on_select(number: str | None, event: gr.SelectData, request: gr.Request) -> tuple[Html, str]:
+        return opened(number, str(event.row_value[0]), request), ""
 
     with gr.Blocks(title=f"{_TITLE} - medgrpo", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(header(_TITLE, _INTRODUCTION, links))
-        version = gr.State("")
+        stage = gr.State("")
+        wanted = gr.State("")  # the row of a link, until it can be opened
+        timer = gr.Timer(_REFRESH_SECONDS, active=False)  # runs while a file is read and checked
         file = gr.Dropdown(label="Records file", choices=[], interactive=True, elem_id="file", visible=False)
         status = gr.HTML(elem_id="status")
         with gr.Tabs(visible=False) as controls:
@@ -120,6 +131,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                     type="array",
                     interactive=False,
                     max_height=280,
+                    column_widths=["6%", "12%", "17%", "13%", "26%", "17%", "9%"],
                     buttons=[],
                     elem_id="rows",
                 )
@@ -130,16 +142,17 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                 aside = gr.HTML(elem_id="aside")
         gr.HTML(footer())
 
-        overview = [version, status, counts, aside, dataset, task]
+        overview = [stage, status, counts, aside, dataset, task]
         filters = [dataset, task, text, first, which]
-        page.load(on_load, None, [file, controls, *overview, rows, record], **private)
-        file.input(on_file, file, [*overview, rows, record], **private)
+        page.load(on_load, None, [file, controls, *overview, rows, record, wanted, timer], **private)
+        file.input(on_file, file, [*overview, rows, record, wanted, timer], **private)
         for choice in (dataset, task, which):
             choice.input(listed, [file, *filters], rows, **private)
         for entry in (text, first):
             entry.submit(listed, [file, *filters], rows, **private)
             entry.blur(listed, [file, *filters], rows, **private)
-        rows.select(on_select, file, record, **private)
-        timer = gr.Timer(_REFRESH_SECONDS)
-        timer.tick(on_tick, [version, file, *filters], [*overview, rows], **private)
+        rows.select(on_select, file, [record, wanted], **private)
+        timer.tick(
+            on_tick, [stage, wanted, file, *filters], [*overview, rows, record, wanted, timer], **private
+        )
     return page

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from app.sources import Sources
 from medgrpo.data.clip_frames import ClipFrames
-from medgrpo.data.encode import Encoder
 from medgrpo.data.frame_cache import FrameCache
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.types import Sample
+
+if TYPE_CHECKING:
+    from medgrpo.data.encode import Encoder
 
 __all__ = ["Prompt", "Prompts"]
 
