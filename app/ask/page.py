@@ -7,7 +7,14 @@ package that is imported late.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.ask.question import LONGEST_FIELD, LONGEST_REFERENCE, MOST_FIELDS, field_words, form_fields
+from app.ask.question import (
+    LONGEST_FIELD,
+    LONGEST_REFERENCE,
+    MOST_FIELDS,
+    field_words,
+    form_fields,
+    form_words,
+)
 from app.ask.session import Form, Session
 from app.context import Context, user_of
 from app.show.frame import footer, header
@@ -44,7 +51,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def forms_of(task: str) -> list[tuple[str, int]]:
-        return [(form, variant) for variant, form in enumerate(get_task(task).forms)]
+        return [(form_words(task, variant), variant) for variant in range(len(get_task(task).forms))]
 
     def field_updates(task: str, variant: int) -> list[Any]:
         names = form_fields(task, variant)

@@ -18,6 +18,7 @@ __all__ = [
     "Question",
     "field_words",
     "form_fields",
+    "form_words",
     "typed",
 ]
 
@@ -67,6 +68,11 @@ def form_fields(task: str, variant: int) -> list[str]:
     if not 0 <= variant < len(forms):
         raise UserError(f"there are {len(forms)} ways to ask this; choose one of them")
     return [name for _, name, _, _ in Formatter().parse(forms[variant]) if name]
+
+
+def form_words(task: str, variant: int) -> str:
+    """A form of a task with gaps for what is filled in."""
+    return get_task(task).question(variant, **dict.fromkeys(form_fields(task, variant), "…"))
 
 
 MOST_FIELDS = max(
