@@ -44,8 +44,8 @@ PAGES = (
     Page(
         "data",
         "Data",
-        "Look at the questions, reference answers and frames that a model is trained on, and at what is wrong "
-        "with them.",
+        "Look at the questions, reference answers and frames that a model is trained on, and at what is "
+        "wrong with them.",
         build_records,
     ),
     Page(
