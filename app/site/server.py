@@ -193,6 +193,7 @@ def _listen(host: str, ports: Sequence[int]) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen()  # or another dashboard that starts just now is given the same port
         except OSError as error:
             listening.close()
             if error.errno != errno.EADDRINUSE:
