@@ -18,13 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m app",
         description="Look at what a model in training answers, and why each answer got its reward. "
-        "Serves web pages on this machine only (127.0.0.1) and reads the runs without changing them.",
+        "Serves web pages, unless told otherwise on this machine only (127.0.0.1), and reads the runs "
+        "without changing them.",
     )
     parser.add_argument("--runs", default="runs", help="folder that training wrote to (default: %(default)s)")
     parser.add_argument(
         "--workspace",
-        help="folder for what is made here: verdicts, review clips, the search index (default: beside the "
-        "runs, their name with -review)",
+        help="folder for what is written here: the log of who looked at what (default: beside the runs, "
+        "their name with -review)",
     )
     parser.add_argument("--port", type=int, help="port of the pages (default: the first free one from 7860)")
     add_source_options(parser)

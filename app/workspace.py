@@ -15,25 +15,10 @@ class Workspace:
     """Where things are.
 
     Attributes:
-        folder: Readable by its owner alone, since texts and videos of patients are kept in it.
+        folder: Readable by its owner alone if it is made here, since it tells about patients.
     """
 
     folder: Path
-
-    @property
-    def media(self) -> Path:
-        """Review clips; the only folder of which files are served."""
-        return self.folder / "media"
-
-    @property
-    def index(self) -> Path:
-        """What was read of the runs, to be found faster; may be deleted."""
-        return self.folder / "index"
-
-    @property
-    def verdicts(self) -> Path:
-        """SQLite file of the clinicians' verdicts."""
-        return self.folder / "verdicts.sqlite"
 
     @property
     def audit(self) -> Path:
@@ -55,12 +40,10 @@ def open_workspace(folder: str | Path | None, runs: str | Path) -> Workspace:
     place = at.with_name(f"{at.name}-review") if folder is None else Path(folder).resolve()
     if place == at or at in place.parents:
         raise UserError(f"--workspace {place} is inside the runs, which are only read; name another folder")
-    workspace = Workspace(place)
     try:
-        for made in (workspace.folder, workspace.media, workspace.index):
-            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"--workspace {place}: cannot be made ({error.strerror}); name a folder that can be written"
         ) from error
-    return workspace
+    return Workspace(place)

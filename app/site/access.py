@@ -8,6 +8,7 @@ pages of their role.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,7 @@ from app.site.audit import AuditLog
 from app.site.headers import ASGIApp, Message, Receive, Send
 from app.site.login import login_page
 from app.site.sessions import LIFETIME_S, Session, Sessions
+from medgrpo.errors import UserError
 
 __all__ = ["COOKIE", "SESSION", "AccessControl"]
 
@@ -57,7 +59,7 @@ class AccessControl:
         self._secure = secure
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it."""
+        """Pass a request on, or answer it; a login that cannot be logged is refused."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         headers = {
@@ -71,11 +73,15 @@ class AccessControl:
         session = self._sessions.find(token)
         path = str(scope["path"])
         if path == "/login" and scope["type"] == "http" and scope["method"] == "POST":
-            return await self._login(await _form(receive), send)
+            try:
+                return await self._login(await _form(receive), send)
+            except UserError as error:
+                return await _answer(send, 503, login_page(self._style, str(error)))
         if path == "/logout" and scope["type"] == "http" and scope["method"] == "POST":
             if session is not None:
                 self._sessions.close(token)
-                self._audit.record(session.user, "log out", "site")
+                with suppress(UserError):  # who cannot be logged is let go all the same
+                    self._audit.record(session.user, "log out", "site")
             return await _redirect(send, "/login", self._cookie("", 0))
         if path == "/login":
             return await _answer(send, 200, login_page(self._style))
@@ -104,11 +110,11 @@ class AccessControl:
         if (wait := self._sessions.wait(name)) > 0:
             said = f"Too many wrong passwords. Try again in {wait:.0f} seconds."
             return await _answer(send, 429, login_page(self._style, said))
+        # Here and not in a thread: guesses that arrive together are checked one after the other.
         token = self._sessions.open(name, password)
+        self._audit.record(name[:64], "log in" if token else "failed login", "site")
         if token is None:
-            self._audit.record(name[:64], "failed login", "site")
             return await _answer(send, 401, login_page(self._style, "Name and password do not fit."))
-        self._audit.record(name, "log in", "site")
         return await _redirect(send, "/", self._cookie(token, int(LIFETIME_S)))
 
     def _cookie(self, token: str, seconds: int) -> str:

@@ -170,7 +170,8 @@ def serve(context: Context, address: Address, sessions: Sessions | None = None) 
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            where = "http{}://{}:{}/".format("s" if secure else "", *listening.getsockname()[:2])
+            host, port = listening.getsockname()[:2]
+            where = f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
             print(f"The dashboard of {context.index.folder} is on {where} (end it with Ctrl+C)", flush=True)
 
     # So that the temporary folder goes with it: uvicorn hands the signal on when it has shut down.
@@ -193,7 +194,7 @@ def _listen(host: str, ports: Sequence[int]) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
-            listening.listen()  # or another dashboard that starts just now is given the same port
+            listening.listen()  # else another dashboard that starts now could be given the same port
         except OSError as error:
             listening.close()
             if error.errno != errno.EADDRINUSE:

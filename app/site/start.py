@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.show.document import document
 from app.show.frame import footer, page
-from app.show.html import el
+from app.show.html import el, note
 
 if TYPE_CHECKING:
     from app.pages import Page
@@ -21,6 +21,7 @@ _INTRODUCTION = (
     "the expert's, and what a judge, another program, says about it. Answers with a higher reward than the "
     "others become more likely. Here you can see whether that works, and say where it does not."
 )
+_NOTHING = "No page is open to you here. Ask whoever runs this site for the role of a researcher."
 
 
 def start_page(pages: Sequence[Page], style: str, session: Session | None = None) -> str:
@@ -47,7 +48,7 @@ def start_page(pages: Sequence[Page], style: str, session: Session | None = None
     body = page(
         el("h1", "Review of a model that learns to understand medical video"),
         el("p", _INTRODUCTION),
-        el("div", *cards, class_="ways"),
+        el("div", *cards, class_="ways") if cards else note(_NOTHING, "warning"),
         leave,
         footer(),
     )

@@ -51,7 +51,9 @@ def read_users(path: Path) -> dict[str, User]:
     content = read_json(path, "a file of users that `python -m app.users` made")
     try:
         users = {str(name): User(**fields) for name, fields in content.items()}
-    except (AttributeError, TypeError):
+        for user in users.values():
+            bytes.fromhex(user.salt + user.digest)
+    except (AttributeError, TypeError, ValueError):
         raise UserError(f"{path}: not a file of users; make one with python -m app.users") from None
     if not users:
         raise UserError(f"{path}: holds no user; add one with python -m app.users {path} NAME")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from app.context import Context
+from app.context import Context, user_of
 from app.index import MEASURES, RolloutIndex
 from app.show.frame import footer, header
 from app.show.frame import page as page_of
@@ -140,6 +140,15 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         filters = [gr.update(choices=choices, value="") for choices in dashboard.choices(run)]
         return (dashboard.overview(run, measure), *filters, dashboard.groups(run, "", "", "", "newest"))
 
+    def show_group(run: str | None, step: str, group_id: str, request: gr.Request) -> Html:
+        """One group, once it is logged who looks at it."""
+        if run and group_id:
+            try:
+                context.audit.record(user_of(request), "view group", f"{run}/{step}/{group_id}")
+            except UserError as error:
+                return page_of(note(error, "warning"))
+        return dashboard.group(run, step, group_id)
+
     def on_load(measure: str, request: gr.Request) -> tuple[Any, ...]:
         version = dashboard.refresh()
         query = dict(request.query_params)
@@ -147,7 +156,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         runs = [r.run for r in dashboard.index.runs()]
         run = wanted if wanted in runs else (runs[0] if runs else None)
         tab = gr.update(selected="answers") if group_id else gr.skip()
-        opened = dashboard.group(wanted or run, step, group_id)
+        opened = show_group(wanted or run, step, group_id, request)
         return (version, run_update(run), tab, opened, *on_run(run, measure))
 
     def on_tick(seen: int, run: str | None, measure: str) -> tuple[Any, ...]:
@@ -157,9 +166,9 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         shown = run_update(run)
         return version, shown, dashboard.overview(shown["value"], measure)
 
-    def on_select(run: str | None, event: gr.SelectData) -> Html:
+    def on_select(run: str | None, event: gr.SelectData, request: gr.Request) -> Html:
         group_id, step = (str(value) for value in event.row_value[:2])
-        return dashboard.group(run, step, group_id)
+        return show_group(run, step, group_id, request)
 
     with gr.Blocks(title=f"{_TITLE} - medgrpo", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(header(_TITLE, _INTRODUCTION, links))

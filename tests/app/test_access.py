@@ -21,6 +21,7 @@ from medgrpo.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a long secret"
+BAD_SALT = '{"a": {"role": "reviewer", "salt": 1, "digest": "zz"}}'
 
 
 class Clock:
@@ -82,7 +83,7 @@ def test_a_name_that_will_not_do_is_refused(tmp_path: Path, name: str) -> None:
         add_user(tmp_path / "users.json", name, "reviewer", PASSWORD)
 
 
-@pytest.mark.parametrize("content", ["[]", '{"a": 1}', '{"a": {"role": "boss"}}', "{}", "{"])
+@pytest.mark.parametrize("content", ["[]", '{"a": 1}', '{"a": {"role": "boss"}}', "{}", "{", BAD_SALT])
 def test_a_broken_file_of_users_is_one_line_without_its_content(tmp_path: Path, content: str) -> None:
     (tmp_path / "users.json").write_text(content)
     with pytest.raises(UserError, match=r"users\.json"):
@@ -152,6 +153,19 @@ def test_guessing_is_slowed(sessions: Sessions, tmp_path: Path, clock: Clock) ->
     assert log_in(asked, "nurse") == 303
 
 
+def test_a_login_that_cannot_be_logged_is_refused(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("audit.sqlite: the audit log cannot be written (disk full)")
+
+    asked = client(sessions, tmp_path)
+    monkeypatch.setattr(AuditLog, "record", full)
+    answer = asked.post("/login", data={"name": "nurse", "password": PASSWORD})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
+    assert "cannot be written" in answer.text
+
+
 def test_an_endless_form_is_not_read(sessions: Sessions, tmp_path: Path) -> None:
     asked = client(sessions, tmp_path)
     assert log_in(asked, "nurse", "x" * 10_000) == 401
@@ -176,3 +190,14 @@ def test_other_machines_are_not_served_without_users(tmp_path: Path) -> None:
     done = app("app", "--runs", str(tmp_path / "runs"), "--host", "0.0.0.0")
     assert done.returncode == 2
     assert done.stderr.startswith("error: --host 0.0.0.0 lets other machines ask: say who may log in")
+
+
+def test_a_certificate_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    broken = tmp_path / "certificate.pem"
+    broken.write_text("nothing")
+    done = app("app", "--runs", str(tmp_path / "runs"), "--certificate", str(broken), "--key", str(broken))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --certificate {broken}, --key {broken}: ")
+    alone = app("app", "--runs", str(tmp_path / "runs"), "--certificate", str(broken))
+    assert alone.stderr == "error: --certificate and --key belong together\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from app.site.users import add_user
 from tests.app.scene import write_scene
 
 pytestmark = pytest.mark.browser
@@ -85,7 +87,7 @@ def test_curves_are_shown_for_each_dataset_and_can_be_changed(page: Page) -> Non
     expect(page.locator("#curves")).to_contain_text("Similarity to the reference")
 
 
-def test_a_group_opens_with_all_answers_and_the_judges_reasons(page: Page) -> None:
+def test_a_group_opens_with_all_answers_and_the_judges_reasons(page: Page, scene: Path) -> None:
     page.get_by_role("tab", name="Answers").click()
     page.locator("#groups [role=gridcell]", has_text="summary-7").first.click()
     answers = page.locator("article.group .answer")
@@ -96,6 +98,9 @@ def test_a_group_opens_with_all_answers_and_the_judges_reasons(page: Page) -> No
     expect(page.locator("article.group")).to_contain_text("How the rewards came about")
     expect(page.locator("article.group figure img").first).to_be_visible()
     assert page.evaluate("document.querySelector('article.group figure img').naturalWidth") > 0
+    with sqlite3.connect(scene / "runs-review" / "audit.sqlite") as log:
+        lines = log.execute("SELECT user, action, target FROM audit").fetchall()
+    assert ("local", "view group", "demo/7/summary-7") in lines
 
 
 def test_hostile_answers_stay_text(page: Page, address: str) -> None:
@@ -159,3 +164,52 @@ def test_a_taken_port_is_one_line(scene: Path, address: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr == f"error: port {port} is taken: choose another one with --port\n"
+
+
+def test_dashboards_that_start_together_take_different_ports(scene: Path) -> None:
+    command = [sys.executable, "-m", "app", "--runs", str(scene / "runs")]
+    servers = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [server.stdout.readline() for server in servers if server.stdout]
+    for server in servers:
+        server.terminate()
+    errors = [server.communicate()[1] for server in servers]
+    assert errors == ["", ""]
+    ports = {urlsplit(next(word for word in line.split() if word.startswith("http"))).port for line in said}
+    assert len(ports) == 2
+
+
+def test_where_people_log_in_a_reviewer_is_told_what_is_closed(
+    browser: Browser, scene: Path, tmp_path: Path
+) -> None:
+    users = tmp_path / "users.json"
+    for name, role in (("Dr. Lin", "researcher"), ("nurse", "reviewer")):
+        add_user(users, name, role, "a long secret")
+    command = [sys.executable, "-m", "app", "--runs", str(scene / "runs"), "--users", str(users)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        address = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+        opened = browser.new_page()
+
+        def log_in(name: str, password: str) -> None:
+            opened.goto(f"{address}training/")
+            opened.get_by_label("Name").fill(name)
+            opened.get_by_label("Password").fill(password)
+            opened.get_by_role("button", name="Log in").click()
+
+        log_in("nurse", "a wrong guess")
+        expect(opened.get_by_text("Name and password do not fit.")).to_be_visible()
+        log_in("nurse", "a long secret")
+        expect(opened.get_by_text("No page is open to you here.")).to_be_visible()
+        assert opened.goto(f"{address}training/").status == 403
+        opened.goto(address)
+        opened.get_by_role("button", name="Log out").click()
+        log_in("Dr. Lin", "a long secret")
+        opened.get_by_role("link", name="Training").click()
+        expect(opened.locator("svg.curve")).to_have_count(3)
+        opened.close()
+        server.terminate()

@@ -75,16 +75,23 @@ def fit(
     ckpt: Path | None = None,
     callbacks: list[L.Callback] | None = None,
     trainer: dict[str, Any] | None = None,
+    policy: QwenVLPolicy | None = None,
     **data: Any,
 ) -> SFTModule:
     """Train into a folder, with a checkpoint after every step; the schedule is that of twelve at least."""
     L.seed_everything(0, verbose=False)
     module = SFTModule(
-        QwenVLPolicy(str(tiny_directory("qwen2_5_vl"))),
+        policy or QwenVLPolicy(str(tiny_directory("qwen2_5_vl"))),
         lambda parameters: torch.optim.AdamW(parameters, lr=5e-3),
         Schedule(warmup=2, total=max(steps, 12), decay="cosine"),
     )
-    options = {"clips_per_batch": 2, "rows_per_clip": 2, "num_workers": 0, "seed": 4}
+    options = {
+        "sampling": tiny_sampling(),
+        "clips_per_batch": 2,
+        "rows_per_clip": 2,
+        "num_workers": 0,
+        "seed": 4,
+    }
     checkpoint = ModelCheckpoint(
         dirpath=folder / "ckpt", every_n_train_steps=1, save_top_k=-1, filename="{step}"
     )
@@ -103,7 +110,7 @@ def fit(
     )
     run.fit(
         module,
-        SFTData(str(records), tiny_sampling(), **(options | data)),
+        SFTData(str(records), **(options | data)),
         ckpt_path=ckpt,
         weights_only=False if ckpt else None,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,15 @@ def write_generation_config(folder: Path) -> None:
     assert ends[0] != ends[1]
     config = {"do_sample": True, "repetition_penalty": 1.5, "temperature": 0.1, "top_k": 1, "top_p": 0.001}
     (folder / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": ends}))
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Compiling one small function of vLLM's sampler takes longer than all tests of it."""
+    import torch._dynamo
+
+    with torch._dynamo.config.patch(disable=True):
+        yield
 
 
 def leave_process_group() -> None:
