@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from app.context import Context
         from app.index import RolloutIndex
+        from app.records.library import Library
         from app.site.audit import AuditLog
         from app.site.server import Address, serve
         from app.site.sessions import Sessions
@@ -54,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sessions and not options.certificate:
             told = "warning: without --certificate others on the network can read passwords and videos"
             print(told, file=sys.stderr)
-        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit), sources), address, sessions)
+        library = Library(sources.records, index.folder)
+        audit = AuditLog(workspace.audit)
+        serve(Context(index, Path.cwd(), workspace, audit, sources, library), address, sessions)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.index import RolloutIndex
+from app.records.library import Library
 from app.site.audit import AuditLog
 from app.sources import Sources
 from app.workspace import Workspace
@@ -30,6 +31,7 @@ class Context:
         workspace: The dashboard's own folder.
         audit: Who looked at what.
         sources: Records and models that the command line named.
+        library: The records, which pages read together.
     """
 
     index: RolloutIndex
@@ -37,6 +39,7 @@ class Context:
     workspace: Workspace
     audit: AuditLog
     sources: Sources = field(default_factory=Sources)
+    library: Library = field(default_factory=lambda: Library((), Path()))
 
 
 def user_of(request: gr.Request) -> str:

@@ -18,7 +18,7 @@ from medgrpo.errors import UserError
 if TYPE_CHECKING:
     from medgrpo.services.chat import ChatClient
 
-__all__ = ["Endpoint", "Sources", "add_source_options", "sources_of"]
+__all__ = ["Endpoint", "Sources", "add_source_options", "directory_name", "sources_of"]
 
 _TIMEOUT = 180.0
 """Seconds for an answer of an endpoint; a person waits for it."""
@@ -132,6 +132,11 @@ def sources_of(options: argparse.Namespace) -> Sources:
     )
 
 
+def directory_name(model: Path) -> str:
+    """A model's directory for people; exports are called ``hf`` in the folder of their training."""
+    return "/".join(model.parts[-2:])
+
+
 def _sampling(configs: list[str], model: Path | None) -> tuple[SamplingPolicy, str]:
     """The policy of the configs, else that of the model, else the usual one; and which of them it is."""
     if configs:
@@ -139,7 +144,7 @@ def _sampling(configs: list[str], model: Path | None) -> tuple[SamplingPolicy, s
     if model is not None:
         from medgrpo.modules.sampling_file import read_sampling
 
-        return read_sampling(model), f"the model {model.name}"
+        return read_sampling(model), f"the model {directory_name(model)}"
     return SamplingPolicy(), "the usual settings"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from app.ask.desk import Job
 from app.records.frames import as_uri
 from app.show.media import evenly
-from app.sources import Endpoint, Sources
+from app.sources import Endpoint, Sources, directory_name
 from medgrpo.data.clip_frames import ClipFrames
 from medgrpo.errors import UserError
 from medgrpo.services.chat_message import PicturedPrompt
@@ -20,10 +21,13 @@ from medgrpo.types import Sample
 if TYPE_CHECKING:
     from medgrpo.evaluation.runner import Checkpoint
 
-__all__ = ["PICTURES", "Answerer", "Local", "Remote", "answerer_of"]
+__all__ = ["LONGEST", "PICTURES", "Answerer", "Local", "Remote", "answerer_of"]
 
 PICTURES = 16
 """Still frames that a server is sent; many refuse more."""
+
+LONGEST = 10_000
+"""Characters of an answer that are read; a server need not keep to the limit that it is told."""
 
 _FAILURES = {
     "timeout": "the server did not answer in time",
@@ -66,7 +70,7 @@ class Local:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.name = directory.name
+        self.name = directory_name(directory)
         self._state = "It is loaded at the first question."
         self._checkpoint: Checkpoint | None = None
 
@@ -168,7 +172,7 @@ class Remote:
         if reply.status != "ok":
             told = _FAILURES.get(reply.status, reply.status)
             raise UserError(f"{told} ({reply.detail})" if reply.detail else told)
-        return reply.text, '"finish_reason":"length"' in reply.body.replace(" ", "")
+        return reply.text[:LONGEST], len(reply.text) > LONGEST or _reached_limit(reply.body)
 
     def _pictures(self, sample: Sample) -> list[tuple[str, str]]:
         plan, _ = self.frames.plan(sample)
@@ -176,6 +180,14 @@ class Remote:
         pixels, _ = self.frames.read(sample, positions)
         times = plan.true_times[positions]
         return [(f"{time:.1f} seconds:", as_uri(frame)) for time, frame in zip(times, pixels, strict=True)]
+
+
+def _reached_limit(body: str) -> bool:
+    """Whether a chat completion was cut off at the greatest length that was allowed."""
+    try:
+        return bool(json.loads(body)["choices"][0]["finish_reason"] == "length")
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def answerer_of(sources: Sources, frames: ClipFrames) -> Answerer | None:

@@ -17,9 +17,10 @@ from app.ask.question import (
 )
 from app.ask.session import Form, Session
 from app.context import Context, user_of
+from app.records.library import whole_number
 from app.show.frame import footer, header
 from app.show.frame import page as page_of
-from app.show.html import note
+from app.show.html import Html, note
 from app.show.words import task_words
 from medgrpo.errors import UserError
 from medgrpo.tasks import TASKS, get_task
@@ -47,7 +48,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     """
     import gradio as gr
 
-    session = Session(context.sources, context.index.folder)
+    session = Session(context.library, context.sources)
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def forms_of(task: str) -> list[tuple[str, int]]:
@@ -65,10 +66,19 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         values = [value for _, value in choices]
         wanted, row = str(query.get("file", "")), str(query.get("row", "0"))
         file = wanted if wanted in values else (values[0] if values else None)
-        number = int(row) if row.isdecimal() and len(row) < 16 else 0
+        number = whole_number(row) or 0
         visible = gr.update(visible=session.ready())
         files = gr.update(choices=choices, value=file)
-        return session.model_line(), visible, files, number, session.record(file, number)
+        return session.model_line(), visible, files, number, on_row(file, number, request)
+
+    def on_row(file: str | None, row: float | None, request: gr.Request) -> Html:
+        """The clip, once it is logged who looks at it."""
+        if file and row is not None:
+            try:
+                context.audit.record(user_of(request), "view record", session.library.name(file, int(row)))
+            except UserError as error:
+                return page_of(note(error, "warning"))
+        return session.record(file, row)
 
     def on_task(task: str) -> tuple[Any, ...]:
         return (gr.update(choices=forms_of(task), value=0), *field_updates(task, 0))
@@ -78,11 +88,12 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         *values, reference, drawn, temperature, seed = rest
         form = Form(file, row, own, task, int(variant), values, reference, drawn, float(temperature), seed)
         try:
-            key, name = session.ask(form)
+            question = session.question(form)
+            context.audit.record(user_of(request), "ask", session.name(question))
+            key = session.ask(question)
         except UserError as error:
             told = page_of(note(f"This cannot be asked: {error}.", "warning"))
             return "", told, gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        context.audit.record(user_of(request), "ask", name)
         return (key, *on_look(key))
 
     def on_look(key: str) -> tuple[Any, ...]:
@@ -106,7 +117,14 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         with gr.Column(visible=False) as controls:
             with gr.Row():
                 file = gr.Dropdown(label="Records file", choices=[], interactive=True, elem_id="file")
-                row = gr.Number(label="Row number", value=0, minimum=0, precision=0, elem_id="row")
+                row = gr.Number(
+                    label="Row number",
+                    info="The page Data lists the rows of a file, and leads from each of them to here.",
+                    value=0,
+                    minimum=0,
+                    precision=0,
+                    elem_id="row",
+                )
             record = gr.HTML(elem_id="record")
             own = gr.Radio(
                 label="What to ask",
@@ -165,7 +183,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         chosen = [file, row, own, task, variant, *fields, reference, drawn, temperature, seed]
         page.load(on_load, None, [model, controls, file, row, record], **private)
         for choice in (file, row):
-            choice.change(session.record, [file, row], record, **private)
+            choice.input(on_row, [file, row], record, **private)
         own.input(lambda own: gr.update(visible=not own), own, typing, **private)
         task.input(on_task, task, [variant, *fields], **private)
         variant.input(field_updates, [task, variant], fields, **private)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from app.ask.answer import answer_page, marks_on
 from app.ask.assessment import Assessment, Assessor
@@ -74,17 +73,17 @@ class Session:
     """The records, the model and the questions on their way to it.
 
     Args:
-        sources: Records, model and judge.
-        runs: Folder that training writes to.
+        library: The records.
+        sources: Model and judge.
     """
 
-    def __init__(self, sources: Sources, runs: Path) -> None:
+    def __init__(self, library: Library, sources: Sources) -> None:
         if sources.model is not None:
             from medgrpo.modules.sampling_file import read_sampling
 
             # As evaluation does: the frames that the model was trained with, whatever --config says.
             sources = replace(sources, sampling=read_sampling(sources.model))
-        self.library = Library(sources.records, runs)
+        self.library = library
         self.prompts = Prompts(sources)
         self.answerer = answerer_of(sources, self.prompts.frames)
         self._assessor: Assessor | None = None
@@ -104,8 +103,8 @@ class Session:
             missing.append("no model was named that could be asked")
         if not missing:
             assert self.answerer is not None
-            words = el("p", "Asked is ", el("strong", self.answerer.name), ". ", self.answerer.state())
-            return page(words)
+            name = el("strong", self.answerer.name)
+            return page(el("p", "The model that is asked: ", name, ". ", self.answerer.state()))
         return page(
             el(
                 "section",
@@ -124,9 +123,9 @@ class Session:
         Raises:
             UserError: If there is none, or it has a defect.
         """
-        if not file or not file.isdecimal() or row is None:
+        if not file or row is None:
             raise UserError("choose a records file and a row")
-        found = self.library[int(file)]
+        found = self.library.file(file)
         state = found.listed(_PATIENCE)
         catalogue = state.catalogue
         where = f"{found.path.name} row {int(row)}"
@@ -159,11 +158,11 @@ class Session:
         asked = el("section", el("h3", "Question"), question, class_="card")
         return page(el("article", head, asked, self._frames(sample, where), class_="group"))
 
-    def ask(self, form: Form) -> tuple[str, str]:
-        """Queue a question; its key, and what the audit log calls it.
+    def question(self, form: Form) -> Question:
+        """What a form asks.
 
         Raises:
-            UserError: If the form is not complete, or too many questions wait.
+            UserError: If the form is not complete, or nobody can be asked.
         """
         if self.answerer is None:
             raise UserError("there is no model to ask")
@@ -174,9 +173,20 @@ class Session:
             raise UserError(f"the temperature must be above 0 and at most {_HOTTEST:g}")
         if form.seed is None or not 0 <= form.seed <= _LARGEST_SEED:
             raise UserError(f"the seed must be a whole number from 0 to {_LARGEST_SEED}")
-        temperature = form.temperature if form.drawn else 0.0
-        key = self._desk.submit(Question(sample, source, temperature, int(form.seed)))
-        return key, f"{source} {sample.task} {self.answerer.name}"
+        return Question(sample, source, form.temperature if form.drawn else 0.0, int(form.seed))
+
+    def name(self, question: Question) -> str:
+        """What the audit log calls a question."""
+        asked = self.answerer.name if self.answerer is not None else "nobody"
+        return f"{question.source} {question.sample.task} {asked}"
+
+    def ask(self, question: Question) -> str:
+        """Queue a question; returns its key.
+
+        Raises:
+            UserError: If too many questions wait.
+        """
+        return self._desk.submit(question)
 
     def stop(self, key: str) -> None:
         """Stop a question."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import urlencode
 
-from app.records.library import Library, RecordsFile
+from app.records.catalogue import Filters
+from app.records.library import Library, RecordsFile, whole_number
+from app.records.listing import Listing, list_rows, start_before
 from app.records.overview import counts_page, empty_page, quarantine_page, status_line
 from app.records.prompts import Prompts
 from app.records.record import broken_page, record_page
@@ -13,21 +14,15 @@ from app.show.frame import page
 from app.show.html import Html, el, note
 from app.show.words import task_words
 from app.sources import Sources
-from medgrpo.data.row_fields import inspect_fields
 from medgrpo.errors import UserError
 
-__all__ = ["COLUMNS", "LIMIT", "READING", "Browser"]
+__all__ = ["LONGEST_TEXT", "READING", "Browser"]
 
-COLUMNS = ["Row", "Dataset", "Task", "Clip", "Question", "Reference answer", "Remark"]
-"""Headings of the list of rows."""
-
-LIMIT = 200
-"""Rows that are listed at a time."""
+LONGEST_TEXT = 200
+"""Letters of a text that is looked for."""
 
 READING = "reading"
 """How the stage of a file ends of which more will be known."""
-
-_CUT = 110
 
 Choices = list[tuple[str, str]]
 
@@ -36,17 +31,21 @@ class Browser:
     """The files and what is said about them.
 
     Args:
-        sources: Records and model.
-        runs: Folder that training writes to.
+        library: The files.
+        sources: Sampling policy and model.
     """
 
-    def __init__(self, sources: Sources, runs: Path) -> None:
-        self.library = Library(sources.records, runs)
+    def __init__(self, library: Library, sources: Sources) -> None:
+        self.library = library
         self.prompts = Prompts(sources)
 
     def file(self, number: str | None) -> RecordsFile | None:
-        """A file by what its choice holds; None if there is none."""
-        return self.library[int(number)] if number and number.isdecimal() and self.library.files else None
+        """A file by what its choice holds; None where none is chosen.
+
+        Raises:
+            UserError: If there is no such file.
+        """
+        return self.library.file(number) if number and self.library.files else None
 
     def overview(self, number: str | None) -> tuple[Html, Html, Html]:
         """Status, counts and rows that are set aside."""
@@ -56,7 +55,7 @@ class Browser:
             return page(note(error, "warning")), page(), page()
         if file is None:
             return page(empty_page()), page(), page()
-        aside = quarantine_page(file.state, self.library.set_aside(file))
+        aside = quarantine_page(file.state, self.library.set_aside(file), str(number))
         return page(status_line(file)), page(counts_page(file.state)), page(aside)
 
     def stage(self, number: str | None) -> str:
@@ -68,7 +67,7 @@ class Browser:
         if file is None:
             return "none"
         state = file.state
-        return f"{number} {id(state)} {'done' if state.done else READING}"
+        return f"{number} {state.version} {'done' if state.done else READING}"
 
     def waits(self, number: str | None) -> bool:
         """Whether a file is there whose rows cannot be listed yet."""
@@ -91,35 +90,34 @@ class Browser:
             [("All tasks", ""), *((task_words(name), name) for name in tasks)],
         )
 
-    def rows(
-        self, number: str | None, dataset: str, task: str, text: str, first: float | None, which: str
-    ) -> list[list[str]]:
-        """The list of rows under the filters, at most :data:`LIMIT`.
+    def rows(self, number: str | None, first: float | None, *choices: str) -> Listing:
+        """The list of rows under the filters.
 
         Args:
             number: Of the file.
-            dataset: Empty passes all; so do the others.
-            task: Canonical name.
-            text: Anywhere in a row.
-            first: Number of the first row.
-            which: ``defects`` for rows with a defect only.
+            first: Number of the row to begin with.
+            choices: Dataset, task, text, and ``defects`` for rows with a defect only; empty ones pass all.
 
         Raises:
             UserError: If the file cannot be read any more.
         """
         file = self.file(number)
         if file is None or file.state.catalogue is None:
-            return []
-        bad = {} if file.state.findings is None else file.state.findings.by_row
-        found = file.state.catalogue.rows(
-            dataset=dataset,
-            task=task,
-            text=text.strip(),
-            first=max(0, int(first or 0)),
-            among=bad if which == "defects" else None,
-            limit=LIMIT,
+            return Listing()
+        return list_rows(
+            file.state.catalogue, _filters(file, *choices), max(0, int(first or 0)), file.defects
         )
-        return [self._cells(file, row, len(bad.get(row, ()))) for row in found]
+
+    def start_before(self, number: str | None, first: float | None, *choices: str) -> int:
+        """The row at which the list begins that ends before a row; arguments as of :meth:`rows`.
+
+        Raises:
+            UserError: If the file cannot be read any more.
+        """
+        file = self.file(number)
+        if file is None or file.state.catalogue is None:
+            return 0
+        return start_before(file.state.catalogue, _filters(file, *choices), max(0, int(first or 0)))
 
     def record(self, number: str | None, row: str) -> Html:
         """One row, or why it cannot be shown."""
@@ -129,25 +127,20 @@ class Browser:
             file = self.file(number)
             if file is None:
                 return page(note("There is no such records file.", "warning"))
-            if not row.isdecimal():
+            chosen = whole_number(row)
+            if chosen is None:
                 return page(note("A row has a number, from 0.", "warning"))
-            return page(self._links(number, row), self._record(file, int(row)))
+            return page(self._links(number, row), self._record(file, chosen))
         except UserError as error:
             return page(note(error, "warning"))
 
-    def name(self, number: str | None, row: str) -> str:
-        """What the audit log calls a row."""
-        file = self.file(number)
-        return f"{file.path.name if file else 'no file'} row {row}"
-
     def _record(self, file: RecordsFile, row: int) -> Html:
-        catalogue, findings = file.state.catalogue, file.state.findings
+        catalogue = file.state.catalogue
         if catalogue is None:
             return status_line(file)
         value = catalogue.value(row)
         if not isinstance(value, dict):
-            told = [] if findings is None else findings.by_row.get(row, [])
-            problems = [f"{file.path.name}: {defect}" for defect in told]
+            problems = [f"{file.path.name}: {defect}" for defect in file.defects.get(row, ())]
             return broken_page(catalogue.read(row).decode("utf-8", "replace"), problems)
         return record_page(value, row, file.path, file.media, self.prompts)
 
@@ -156,17 +149,6 @@ class Browser:
         ask = el("a", "Ask a model about this row", href=f"/ask/{query}")
         return el("p", el("a", "Link to this row", href=query), " · ", ask, class_="small")
 
-    def _cells(self, file: RecordsFile, row: int, defects: int) -> list[str]:
-        assert file.state.catalogue is not None
-        value = file.state.catalogue.value(row)
-        remark = f"{defects} defect{'s' if defects > 1 else ''}" if defects else ""
-        if not isinstance(value, dict):
-            return [str(row), "", "", "", "not readable", "", remark]
-        fields, errors = inspect_fields(value)
-        remark = remark or ("defect" if errors else "")
-        # The question itself comes last, after sentences on who asks.
-        asked = fields.question if len(fields.question) <= _CUT else "… " + fields.question[-_CUT:]
-        answer = fields.answer or ""
-        answer = answer if len(answer) <= _CUT else answer[:_CUT] + " …"
-        task = task_words(fields.task) if fields.task else ""
-        return [str(row), fields.dataset, task, fields.video_id, asked, answer, remark]
+
+def _filters(file: RecordsFile, dataset: str, task: str, text: str, which: str) -> Filters:
+    return Filters(dataset, task, text[:LONGEST_TEXT].strip(), file.defects if which == "defects" else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,10 +25,27 @@ from medgrpo.data.row_fields import RowFields
 from medgrpo.data.validation import UNKNOWN
 from medgrpo.errors import UserError
 
-__all__ = ["Catalogue", "Collector", "Column", "catalogue_of"]
+__all__ = ["Catalogue", "Collector", "Column", "Filters", "catalogue_of"]
 
 _BLOCK = 4 << 20
 """Bytes that are searched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which rows are wanted; an empty filter passes all.
+
+    Attributes:
+        dataset: Of the rows.
+        task: Of the rows, canonical.
+        text: Anywhere in the row as it stands in the file, whatever the case of its letters.
+        among: Only these rows; None for all.
+    """
+
+    dataset: str = ""
+    task: str = ""
+    text: str = ""
+    among: Collection[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +94,38 @@ class Catalogue:
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
         }
 
-    def rows(
-        self,
-        *,
-        dataset: str = "",
-        task: str = "",
-        text: str = "",
-        first: int = 0,
-        among: Collection[int] | None = None,
-        limit: int = 200,
-    ) -> list[int]:
-        """The first rows under some filters, in the order of the file; an empty filter passes all.
+    def passing(self, filters: Filters) -> np.ndarray:
+        """Which rows pass the filters, that of their text left out, bool ``[N]``."""
+        keep = np.ones(len(self), dtype=bool)
+        if filters.dataset:
+            keep &= self.dataset.holding(filters.dataset)
+        if filters.task:
+            keep &= self.task.holding(filters.task)
+        if filters.among is not None:
+            chosen = np.zeros(len(self), dtype=bool)
+            chosen[list(filters.among)] = True
+            keep &= chosen
+        return keep
 
-        Args:
-            dataset: Of the rows.
-            task: Of the rows.
-            text: Anywhere in the row as it stands in the file, whatever the case of its letters.
-            first: Rows before this one are left out.
-            among: Only these rows.
-            limit: At most so many.
+    def rows_from(self, first: int, filters: Filters, limit: int) -> list[int]:
+        """The first rows at or after one that pass the filters, in the order of the file.
 
         Raises:
             UserError: If the file cannot be read any more.
         """
-        keep = np.arange(len(self)) >= first
-        if dataset:
-            keep &= self.dataset.holding(dataset)
-        if task:
-            keep &= self.task.holding(task)
-        if among is not None:
-            chosen = np.zeros(len(self), dtype=bool)
-            chosen[list(among)] = True
-            keep &= chosen
-        if not text:
-            return np.flatnonzero(keep)[:limit].tolist()
-        return list(islice(self._holding(text, keep), limit))
+        keep = self.passing(filters)
+        keep[:first] = False
+        return list(islice(self._found(filters.text, keep), limit))
+
+    def rows_before(self, end: int, filters: Filters, limit: int) -> list[int]:
+        """The last rows before one that pass the filters, in the order of the file.
+
+        Raises:
+            UserError: If the file cannot be read any more.
+        """
+        keep = self.passing(filters)
+        keep[end:] = False
+        return list(deque(self._found(filters.text, keep), maxlen=limit))
 
     def read(self, row: int) -> bytes:
         """A row as it stands in the file.
@@ -141,8 +156,11 @@ class Catalogue:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read: {error.strerror}") from error
 
-    def _holding(self, text: str, keep: np.ndarray) -> Iterator[int]:
+    def _found(self, text: str, keep: np.ndarray) -> Iterator[int]:
         """The kept rows that hold a text, in JSON's spelling with or without escapes."""
+        if not text:
+            yield from np.flatnonzero(keep).tolist()
+            return
         spelled = {json.dumps(text, ensure_ascii=plain)[1:-1].encode() for plain in (True, False)}
         pattern = re.compile(b"|".join(map(re.escape, sorted(spelled))), re.IGNORECASE)
         ends = self.offset + self.length

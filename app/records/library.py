@@ -6,9 +6,10 @@ A sound file is browsed by the index that training uses, which large files keep 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +17,16 @@ from app.records.catalogue import Catalogue, Collector, catalogue_of
 from medgrpo.data.bad_clips import rows_set_aside
 from medgrpo.data.index import load_index, stamp_of
 from medgrpo.data.media import MediaPaths
-from medgrpo.data.validation import Findings, check_records
+from medgrpo.data.validation import Defect, Findings, check_records
 from medgrpo.errors import UserError
 
-__all__ = ["Library", "RecordsFile", "State"]
+__all__ = ["Library", "RecordsFile", "State", "whole_number"]
+
+_DIGITS = 15
+"""Of the largest number that is read from a link."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +37,13 @@ class State:
         catalogue: Its rows; None until they can be listed.
         findings: What the check found; None until it is done.
         problem: Why the file cannot be read; empty if it can.
+        version: Rises with every change.
     """
 
     catalogue: Catalogue | None = None
     findings: Findings | None = None
     problem: str = ""
+    version: int = 0
 
     @property
     def done(self) -> bool:
@@ -48,12 +57,17 @@ class RecordsFile:
     Args:
         path: JSON array or JSON Lines.
         media: Where its frames are.
+
+    Attributes:
+        state: How far its reading has come.
+        defects: What the check found wrong with rows, by their number.
     """
 
     def __init__(self, path: Path, media: MediaPaths) -> None:
         self.path = path
         self.media = media
         self.state = State()
+        self.defects: Mapping[int, Sequence[Defect]] = {}
         self._collector = Collector()
         self._stamp = ""
         self._lock = threading.Lock()
@@ -76,11 +90,13 @@ class RecordsFile:
             try:
                 stamp = stamp_of(self.path)
             except UserError as error:
-                self._stamp, self.state = "", State(problem=str(error))
+                self._stamp = ""
+                self._become(State(problem=str(error)))
                 return
             if stamp == self._stamp:
                 return
-            self._stamp, self.state, self._collector = stamp, State(), Collector()
+            self._stamp, self._collector = stamp, Collector()
+            self._become(State())
             threading.Thread(target=self._read, args=(stamp, self._collector), daemon=True).start()
 
     def _read(self, stamp: str, collector: Collector) -> None:
@@ -96,11 +112,21 @@ class RecordsFile:
             self._publish(stamp, State(catalogue, findings))
         except UserError as error:
             self._publish(stamp, replace(state, problem=str(error)))
+        except Exception as error:  # or the page would wait for ever
+            _log.exception("%s could not be read", self.path)
+            told = (
+                f"{self.path}: reading it failed ({type(error).__name__}); the log of the dashboard says more"
+            )
+            self._publish(stamp, replace(state, problem=told))
 
     def _publish(self, stamp: str, state: State) -> None:
         with self._lock:
             if stamp == self._stamp:  # else the file has changed, and another thread reads it
-                self.state = state
+                self._become(state)
+
+    def _become(self, state: State) -> None:
+        self.defects = {} if state.findings is None else state.findings.by_row
+        self.state = replace(state, version=self.state.version + 1)
 
 
 class Library:
@@ -115,15 +141,24 @@ class Library:
         self.files = [RecordsFile(path, media) for path, media in files]
         self.runs = runs
 
-    def __getitem__(self, index: int) -> RecordsFile:
-        """A file by its place on the command line.
+    def file(self, choice: str) -> RecordsFile:
+        """A file by its number in :meth:`choices`.
 
         Raises:
             UserError: If there is none.
         """
-        if not 0 <= index < len(self.files):
-            raise UserError(f"there is no records file number {index}; choose one from the list")
-        return self.files[index]
+        number = whole_number(choice)
+        if number is None or number >= len(self.files):
+            raise UserError(f"there is no records file {choice[:_DIGITS]!r}; choose one from the list")
+        return self.files[number]
+
+    def name(self, choice: str, row: object) -> str:
+        """What the audit log calls a row.
+
+        Raises:
+            UserError: If there is no such file.
+        """
+        return f"{self.file(choice).path.name} row {row}"
 
     def refresh(self) -> None:
         """Look whether files have changed."""
@@ -155,3 +190,8 @@ class Library:
                     if Path(entry["records"]).name == file.path.name
                 ]
         return found
+
+
+def whole_number(text: str) -> int | None:
+    """A number as links and choices hold it; None for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else None

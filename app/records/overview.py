@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from app.records.library import RecordsFile, State
 from app.show.html import Html, el, join, note, table
@@ -13,6 +14,7 @@ __all__ = ["counts_page", "empty_page", "quarantine_page", "status_line"]
 
 _LISTED = 200
 _GROUPS = 50
+_OF_A_GROUP = 12
 
 
 def empty_page() -> Html:
@@ -73,62 +75,73 @@ def _total(counts: dict[tuple[str, str], int], dataset: str | None = None, task:
     return f"{sum(n for (d, t), n in counts.items() if dataset in (None, d) and task in (None, t)):,}"
 
 
-def quarantine_page(state: State, set_aside: Sequence[tuple[str, int, str]]) -> Html:
-    """Rows with defects, repeated rows, and rows that runs left out.
+def quarantine_page(state: State, set_aside: Sequence[tuple[str, int, str]], choice: str) -> Html:
+    """Rows with defects, repeated rows, and rows that runs left out, each with a link to it.
 
     Args:
         state: Of the file.
         set_aside: Run, row and problem of rows whose frames a run could not read.
+        choice: Number of the file, for the links.
     """
     found = state.findings
     if found is None:
         return note("The rows are being checked.")
-    parts: list[Html] = []
+    parts: list[Html | None] = []
     if found.defects:
         fields = sorted(found.summary()["by_field"].items(), key=lambda item: -item[1])
-        lines = [[str(d.row), str(d.line), d.field, d.problem] for d in found.defects[:_LISTED]]
+        lines = [[_link(choice, d.row), d.line, d.field, d.problem] for d in found.defects[:_LISTED]]
         more = len(found.defects) - len(lines)
         parts += [
             el("p", "Training stops at such rows; python -m medgrpo check with --clean leaves them out."),
             table(["Field", "Defects"], [[name, f"{count:,}"] for name, count in fields[:_GROUPS]]),
             table(["Row", "Line", "Field", "What is wrong"], lines, class_="defects"),
-            el("p", f"and {more:,} more" if more else None, class_="muted"),
+            _more(more),
         ]
     else:
         parts.append(el("p", "No row has a defect."))
     defects = el("section", el("h3", "Rows with defects"), *parts, class_="card")
     repeated = [
-        _groups("Equal rows", "They count twice in training.", found.identical),
+        _groups("Equal rows", "They count more than once in training.", found.identical, choice),
         _groups(
             "Rows that contradict each other",
             "They have the same name, task and question, but not the same contents.",
             found.conflicting,
+            choice,
         ),
     ]
-    return join([defects, *repeated, _left_out(set_aside)])
+    return join([defects, *repeated, _left_out(set_aside, choice)])
 
 
-def _groups(title: str, words: str, groups: Sequence[Sequence[int]]) -> Html | None:
+def _link(choice: str, row: int) -> Html:
+    return el("a", row, href="?" + urlencode({"file": choice, "row": row}))
+
+
+def _more(count: int, what: str = "") -> Html | None:
+    return el("p", f"and {count:,} more{what}", class_="muted") if count > 0 else None
+
+
+def _groups(title: str, words: str, groups: Sequence[Sequence[int]], choice: str) -> Html | None:
     if not groups:
         return None
-    items = [
-        el("li", "rows " + ", ".join(map(str, rows[:12])), "…" if len(rows) > 12 else None) for rows in groups
-    ]
-    more = len(groups) - _GROUPS
-    rest = el("p", f"and {more:,} more groups", class_="muted") if more > 0 else None
-    return el("section", el("h3", title), el("p", words), el("ul", *items[:_GROUPS]), rest, class_="card")
+    items = []
+    for rows in groups[:_GROUPS]:
+        links = [part for row in rows[:_OF_A_GROUP] for part in (", ", _link(choice, row))][1:]
+        items.append(el("li", "rows ", *links, "…" if len(rows) > _OF_A_GROUP else None))
+    rest = _more(len(groups) - _GROUPS, " groups")
+    return el("section", el("h3", title), el("p", words), el("ul", *items), rest, class_="card")
 
 
-def _left_out(set_aside: Sequence[tuple[str, int, str]]) -> Html | None:
+def _left_out(set_aside: Sequence[tuple[str, int, str]], choice: str) -> Html | None:
     if not set_aside:
         return None
-    lines = [[run, "–" if row < 0 else str(row), problem] for run, row, problem in set_aside[:_LISTED]]
-    more = len(set_aside) - len(lines)
+    lines = [
+        [run, "–" if row < 0 else _link(choice, row), problem] for run, row, problem in set_aside[:_LISTED]
+    ]
     return el(
         "section",
         el("h3", "Left out by training"),
         el("p", "The frames of these rows could not be read when a run needed them."),
         table(["Run", "Row", "What is wrong"], lines),
-        el("p", f"and {more:,} more", class_="muted") if more else None,
+        _more(len(set_aside) - len(lines)),
         class_="card",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,43 +11,17 @@ from typing import Any
 import pytest
 import torch
 
-from app.ask.assessment import Assessor
 from app.ask.desk import Desk, Job
-from app.ask.models import PICTURES
 from app.ask.question import Question, form_fields, form_words, typed
-from app.ask.session import Form, Session
-from app.sources import Endpoint, Sources
+from app.ask.session import Session
 from medgrpo.data.prompts import derive_seed
 from medgrpo.data.records import read_records
 from medgrpo.errors import UserError
 from medgrpo.evaluation.runner import complete
-from medgrpo.rewards.judges import Judge, JudgeRequest, load_rubric
 from medgrpo.tasks import TASKS
-from medgrpo.types import Judgement, Sample
-from tests.app.records_scene import ATTACK, make_records, patient, row_of, sources_on, wait_for
-from tests.app.test_html import Reader
-from tests.services.chat_server import Answer, serve
-
-OWN = Form("0", 0, True, "tal", 0, (), "", False, 1.0, 0)
-
-
-def text_of(markup: str) -> str:
-    return " ".join("".join(text for _, text in Reader(markup).texts).split())
-
-
-def session_on(sources: Sources, folder: Path) -> Session:
-    session = Session(sources, folder)
-    for file in session.library.files:
-        patient(file)
-    return session
-
-
-def answered(session: Session, form: Form) -> str:
-    key, _ = session.ask(form)
-    wait_for(lambda: session.look(key)[1] is not None)
-    answer = session.look(key)[1]
-    assert answer is not None
-    return answer
+from medgrpo.types import Sample
+from tests.app.asking import OWN, answered, session_on, text_of
+from tests.app.records_scene import make_records, sources_on, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +104,9 @@ def test_all_tasks_can_be_asked_of_a_clip(session: Session, samples: list[Sample
     [
         ({"row": 10**6}, "has rows 0 to"),
         ({"row": None}, "choose a records file and a row"),
-        ({"file": "9"}, "no records file number 9"),
-        ({"file": "../x"}, "choose a records file"),
+        ({"file": "9"}, "no records file '9'"),
+        ({"file": "../x"}, "no records file"),
+        ({"file": None}, "choose a records file"),
         ({"file": "1", "row": 2}, "field 'metadata.fps'"),
         ({"own": False, "values": ("", "a, b")}, "fill in: Action to look for"),
         ({"own": False, "values": ("x" * 301, "a, b")}, "at most 300 letters"),
@@ -146,18 +122,20 @@ def test_all_tasks_can_be_asked_of_a_clip(session: Session, samples: list[Sample
 )
 def test_what_cannot_be_asked_is_said(session: Session, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        session.ask(replace(OWN, **changes))
+        session.question(replace(OWN, **changes))
 
 
 def test_a_running_question_is_stopped_and_the_next_one_answered(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(TASKS["tal"]), "max_new_tokens", 10**6)
-    key, name = session.ask(OWN)
-    assert name == "train.json row 0 tal model"
+    question = session.question(OWN)
+    assert session.name(question).startswith("train.json row 0 tal ")
+    assert session.name(question).endswith("/model")
+    key = session.ask(question)
     wait_for(lambda: "word pieces so far" in text_of(session.look(key)[0]))
     monkeypatch.setattr(type(TASKS["tal"]), "max_new_tokens", 12)
-    second, _ = session.ask(OWN)
+    second = session.ask(question)
     assert "waits its turn: number 1" in text_of(session.look(second)[0])
     session.stop(key)
     wait_for(lambda: session.look(key)[1] is not None)
@@ -209,125 +187,22 @@ def test_a_queue_has_an_end(samples: list[Sample]) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_said(scene: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
     for name in ("config.json", "medgrpo_sampling.json"):
-        (tmp_path / name).write_bytes((scene / "model" / name).read_bytes())
-    session = session_on(sources_on(scene, "train.json", model=tmp_path), tmp_path)
+        (folder / name).write_bytes((scene / "model" / name).read_bytes())
+    session = session_on(sources_on(scene, "train.json", model=folder), tmp_path)
     assert "cannot load" in text_of(answered(session, OWN))
     assert "It cannot be loaded" in text_of(session.model_line())
-
-
-def test_a_server_gets_still_frames_with_their_times(scene: Path, samples: list[Sample]) -> None:
-    row = row_of(scene / "world" / "train.json", "tal")
-    with serve(lambda request: Answer(f"0.0-2.0 seconds. {ATTACK}", finish_reason="length")) as server:
-        endpoint = Endpoint(server.base_url, "vlm")
-        session = session_on(sources_on(scene, "train.json", endpoint=endpoint), scene)
-        assert "still frames" in text_of(session.model_line())
-        page = answered(session, replace(OWN, row=row, drawn=True, temperature=0.5, seed=7))
-    request = server.requests[0]
-    assert (request["temperature"], request["seed"], request["max_tokens"]) == (0.5, 7, 12)
-    parts = request["messages"][0]["content"]
-    assert parts[-1]["text"] == samples[row].question
-    pictures = [part for part in parts if part["type"] == "image_url"]
-    assert 0 < len(pictures) <= PICTURES
-    assert parts[0]["text"] == "0.0 seconds:"
-    assert pictures[0]["image_url"]["url"].startswith("data:image/png;base64,")
-    read = Reader(page)
-    assert page.count('class="segment true"') >= 1
-    assert page.count('class="segment"') == 1
-    assert "cut off" in text_of(page)
-    assert not {"script", "img"} & set(read.tags)
-    assert not [key for key, _ in read.attributes if key.startswith("on")]
-    for word in ATTACK.split():
-        assert word in text_of(page)
-
-
-def test_a_server_that_fails_or_is_elsewhere_is_said(scene: Path) -> None:
-    gone = sources_on(scene, "train.json", endpoint=Endpoint("http://127.0.0.1:9/v1", "vlm"))
-    assert "could not be reached" in text_of(answered(session_on(gone, scene), OWN))
-    with serve(lambda request: Answer("no such model", 404)) as server:
-        refused = sources_on(scene, "train.json", endpoint=Endpoint(server.base_url, "vlm"))
-        assert "refuses vlm" in text_of(answered(session_on(refused, scene), OWN))
-    with pytest.raises(UserError, match="another machine"):
-        Endpoint("https://api.example.org/v1", "vlm").client({})
-
-
-def test_a_slow_server_does_not_hold_up_who_stops_it(scene: Path) -> None:
-    go = threading.Event()
-
-    def slow(request: dict[str, Any]) -> str:
-        go.wait(300)
-        return "late"
-
-    with serve(slow) as server:
-        sources = sources_on(scene, "train.json", endpoint=Endpoint(server.base_url, "vlm"))
-        session = session_on(sources, scene)
-        key, _ = session.ask(OWN)
-        wait_for(lambda: bool(server.requests))
-        session.stop(key)
-        wait_for(lambda: session.look(key)[1] is not None)
-        assert "stopped" in text_of(session.look(key)[1] or "")
-        go.set()
-
-
-class HostileJudge(Judge):
-    """Says markup."""
-
-    rubric = load_rubric("medgrpo-five@1")
-    id = "hostile"
-
-    def judge(self, requests: Any) -> list[Judgement]:
-        names = [dimension.name for dimension in self.rubric.dimensions]
-        assert all(isinstance(request, JudgeRequest) for request in requests)
-        return [
-            Judgement(ATTACK, "five@1", dict.fromkeys(names, 2.0), dict.fromkeys(names, ATTACK))
-            for _ in requests
-        ]
-
-
-def test_judges_speak_on_five_dimensions_and_stay_text(scene: Path) -> None:
-    row = row_of(scene / "world" / "train.json", "video_summary")
-    with serve(lambda request: ATTACK) as server:
-        sources = sources_on(
-            scene, "train.json", endpoint=Endpoint(server.base_url, "vlm"), judge=HostileJudge()
-        )
-        page = answered(session_on(sources, scene), replace(OWN, row=row))
-    words = text_of(page)
-    assert words.count(ATTACK) >= 6  # five reasons and the judge's name
-    assert "Average 2.00 of 5" in words
-    assert "Similarity to the reference" in words
-    assert not {"script", "img"} & set(Reader(page).tags)
-
-
-def test_boxes_of_expert_and_answer_are_drawn(scene: Path) -> None:
-    path = scene / "world" / "train.json"
-    row = row_of(path, "stg")
-    reference = read_records(path)[row].answer or ""
-    with serve(lambda request: reference) as server:
-        session = session_on(
-            sources_on(scene, "train.json", endpoint=Endpoint(server.base_url, "vlm")), scene
-        )
-        page = answered(session, replace(OWN, row=row))
-    assert page.count('class="box expert"') == page.count('class="box answer"') > 0
-    assert "Overlap of the boxes: 1.00" in text_of(page)
-
-
-def test_a_failed_judge_is_said(samples: list[Sample]) -> None:
-    class Silent(HostileJudge):
-        def judge(self, requests: Any) -> list[Judgement]:
-            return [Judgement("m", "five@1", {}, {}, status="timeout") for _ in requests]
-
-    summary = next(sample for sample in samples if sample.task == "video_summary")
-    found = Assessor(Silent()).assess(summary, "The grasper holds tissue.", False)
-    assert found.judgement is not None
-    assert found.judgement.status == "timeout"
-    assert 0.0 < found.score <= 1.0
+    shutil.rmtree(folder)
+    assert "is not a model directory" in text_of(answered(session, OWN))
 
 
 def test_nothing_to_ask_says_what_to_do(scene: Path, tmp_path: Path) -> None:
-    words = text_of(Session(sources_on(scene), tmp_path).model_line())
+    words = text_of(session_on(sources_on(scene), tmp_path).model_line())
     assert "no records file was named" in words
     assert "no model was named" in words
     assert "--model" in words
     assert "--endpoint" in words
     with pytest.raises(UserError, match="no model to ask"):
-        Session(sources_on(scene, "train.json"), tmp_path).ask(OWN)
+        session_on(sources_on(scene, "train.json"), tmp_path).question(OWN)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.records.browser import Browser
-from app.records.catalogue import Collector
+from app.records.catalogue import Collector, Filters
 from app.records.frames import see
 from app.records.library import Library, RecordsFile
+from app.records.listing import LIMIT, Listing
 from medgrpo.data.bad_clips import BadClips
 from medgrpo.data.clip_frames import ClipFrames
 from medgrpo.data.json_rows import scan_rows
@@ -23,14 +25,24 @@ from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.evaluation.runner import Checkpoint
 from medgrpo.types import Box
+from tests.app.asking import text_of
 from tests.app.records_scene import ATTACK, make_records, patient, row_of, sources_on
 from tests.app.test_html import Reader
 
-NO_FILTERS = ("", "", "", 0, "")
+NO_FILTERS = ("", "", "", "")
 
 
-def text_of(markup: str) -> str:
-    return " ".join("".join(text for _, text in Reader(markup).texts).split())
+def browser_on(folder: Path, *names: str, runs: Path | None = None, **others: Any) -> Browser:
+    """A browser whose files are read."""
+    sources = sources_on(folder, *names, **others)
+    library = Library(sources.records, runs or folder / "runs")
+    for file in library.files:
+        patient(file)
+    return Browser(library, sources)
+
+
+def numbers(listing: Listing) -> list[int]:
+    return [int(cells[0]) for cells in listing.cells]
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +52,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(scene: Path) -> Browser:
-    browser = Browser(sources_on(scene, "train.json", "bad.jsonl", model=scene / "model"), scene / "runs")
-    for file in browser.library.files:
-        patient(file)
-    return browser
+    return browser_on(scene, "train.json", "bad.jsonl", model=scene / "model")
 
 
 def test_counts_are_those_of_the_file(browser: Browser, scene: Path) -> None:
     status, counts, aside = map(text_of, browser.overview("0"))
     samples = read_records(scene / "world" / "train.json")
     assert f"{len(samples)} rows, 0 without a reference answer. No row has a defect." in status
-    catalogue = browser.library[0].state.catalogue
+    catalogue = browser.library.files[0].state.catalogue
     assert catalogue is not None
     for pair, count in catalogue.counts.items():
         assert count == sum(sample.pair == pair for sample in samples)
@@ -62,17 +71,30 @@ def test_counts_are_those_of_the_file(browser: Browser, scene: Path) -> None:
 
 def test_the_list_passes_the_filters(browser: Browser, scene: Path) -> None:
     samples = read_records(scene / "world" / "train.json")
-    listed = browser.rows("0", *NO_FILTERS)
-    assert [int(cells[0]) for cells in listed] == list(range(min(200, len(samples))))
+    listed = browser.rows("0", 0, *NO_FILTERS)
+    assert numbers(listed) == list(range(len(samples)))
+    assert listed.words == f"1 to {len(samples)} of {len(samples)} rows."
     for dataset, task in {sample.pair for sample in samples}:
-        found = [int(cells[0]) for cells in browser.rows("0", dataset, task, "", 0, "")]
-        assert found == [sample.row for sample in samples if sample.pair == (dataset, task)]
-    assert int(browser.rows("0", "", "", "", 17, "")[0][0]) == 17
+        found = browser.rows("0", 0, dataset, task, "", "")
+        assert numbers(found) == [sample.row for sample in samples if sample.pair == (dataset, task)]
+    later = browser.rows("0", 17, *NO_FILTERS)
+    assert numbers(later) == list(range(17, len(samples)))
+    assert later.earlier
     word = (samples[9].answer or "").split()[0]
     rows = json.loads((scene / "world" / "train.json").read_text())
     wanted = [number for number, row in enumerate(rows) if word.lower() in json.dumps(row).lower()]
-    assert [int(cells[0]) for cells in browser.rows("0", "", "", word.upper(), 0, "")] == wanted[:200]
-    assert browser.rows("0", "no such dataset", "", "", 0, "") == []
+    searched = browser.rows("0", 0, "", "", word.upper(), "")
+    assert numbers(searched) == wanted
+    assert searched.words == f"{len(wanted)} rows that hold this text."
+    assert browser.rows("0", 0, "no such dataset", "", "", "").words == "No row passes the filters."
+    assert numbers(browser.rows("0", 10**30, *NO_FILTERS)) == []
+
+
+def test_the_list_shows_the_sentence_that_asks(browser: Browser, scene: Path) -> None:
+    sample = next(s for s in read_records(scene / "world" / "train.json") if ". Which" in s.question)
+    asked = browser.rows("0", sample.row, *NO_FILTERS).cells[0][4]
+    assert asked.startswith("… Which")
+    assert asked.removeprefix("… ").removesuffix(" …") in sample.question
 
 
 @pytest.mark.parametrize("plain", [True, False])
@@ -84,12 +106,39 @@ def test_text_is_found_however_it_is_spelled_and_never_across_rows(tmp_path: Pat
     for raw in scan_rows(path):
         collector.see(raw, inspect_fields(raw.value)[0])
     catalogue = collector.catalogue(path)
-    assert catalogue.rows(text='Größe "X"') == [1]
-    assert catalogue.rows(text='"b"') == []  # quotes of the text, not of JSON
-    assert catalogue.rows(text="b") == [2]
-    assert catalogue.rows(text='}\n{"id') == []
-    assert catalogue.rows(text="id", first=1, limit=1) == [1]
+    for text, wanted in {'Größe "X"': [1], "b": [2], '}\n{"id': [], '"b"': []}.items():
+        # The last is in quotes of JSON, not of the text.
+        assert catalogue.rows_from(0, Filters(text=text), 9) == wanted
+    assert catalogue.rows_from(1, Filters(text="id"), 1) == [1]
+    assert catalogue.rows_before(2, Filters(text="id"), 1) == [1]
     assert catalogue.counts == {("unknown", "unknown"): 3}
+
+
+def test_a_long_file_is_paged_through(tmp_path: Path, scene: Path) -> None:
+    rows = json.loads((scene / "world" / "train.json").read_text())
+    (tmp_path / "world").mkdir()
+    long = [rows[k % 20] | {"id": f"row {k}"} for k in range(2 * LIMIT + 100)]
+    (tmp_path / "world" / "long.json").write_text(json.dumps(long))
+    browser = browser_on(tmp_path, "long.json")
+    for filters in (NO_FILTERS, ("", "", "row", "")):
+        seen, start, starts = [], 0, []
+        while True:
+            listed = browser.rows("0", start, *filters)
+            seen += numbers(listed)
+            starts.append(start)
+            assert listed.earlier == (start > 0)
+            if listed.after is None:
+                break
+            start = listed.after
+        assert seen == list(range(len(long)))
+        assert starts == [0, LIMIT, 2 * LIMIT]
+        assert [browser.start_before("0", start, *filters) for start in (2 * LIMIT, LIMIT, 7)] == [
+            LIMIT,
+            0,
+            0,
+        ]
+    assert browser.rows("0", LIMIT, *NO_FILTERS).words == "201 to 400 of 500 rows."
+    assert browser.rows("0", 499, "", "", "row 0", "").words == "No further row passes the filters."
 
 
 def test_frames_are_those_that_the_policy_gives_the_model(browser: Browser, scene: Path) -> None:
@@ -135,14 +184,15 @@ def test_boxes_and_regions_are_drawn_where_the_model_sees_them(browser: Browser,
 
 def test_defects_are_those_of_the_check_and_rows_with_them_open(browser: Browser) -> None:
     status, _, aside = map(text_of, browser.overview("1"))
-    findings = browser.library[1].state.findings
+    findings = browser.library.files[1].state.findings
     assert findings is not None
     bad = findings.by_row
     assert f"{len(bad)} rows have a defect" in status
     for defect in findings.defects:
         assert " ".join(defect.problem.split()) in aside
     assert "rows 7, " in aside  # repeated
-    assert [int(cells[0]) for cells in browser.rows("1", "", "", "", 0, "defects")] == sorted(bad)
+    assert numbers(browser.rows("1", 0, "", "", "", "defects")) == sorted(bad)
+    assert f'href="?file=1&amp;row={max(bad)}"' in browser.overview("1")[2]
     missing = text_of(browser.record("1", "2"))
     assert "bad.jsonl: row 2: field 'metadata.fps': is missing" in missing
     assert "The row as it stands in the file" in missing
@@ -160,7 +210,7 @@ def test_a_reference_that_its_own_reader_cannot_read_is_told(browser: Browser) -
 
 
 def test_hostile_records_stay_text(browser: Browser) -> None:
-    broken = str(max(browser.library[1].state.findings.by_row) - 1)  # type: ignore[union-attr]
+    broken = str(max(browser.library.files[1].state.findings.by_row) - 1)  # type: ignore[union-attr]
     for page in (browser.record("1", "5"), browser.record("1", broken), *browser.overview("1")):
         read = Reader(page)
         assert not {"script", "iframe", "object", "img"} & set(read.tags)
@@ -170,11 +220,12 @@ def test_hostile_records_stay_text(browser: Browser) -> None:
     assert "the frames cannot be shown" in text_of(browser.record("1", "5"))
 
 
-@pytest.mark.parametrize("row", ["999999", "-1", "../0", "<b>", "1.5"])
+@pytest.mark.parametrize("row", ["999999", "-1", "../0", "<b>", "1.5", "9" * 5000])
 def test_a_foreign_row_is_answered(browser: Browser, row: str) -> None:
     words = text_of(browser.record("0", row))
     assert "rows 0 to" in words or "A row has a number" in words
-    assert "no records file" in text_of(browser.record("7", "0"))
+    for file in ("7", "../../etc/passwd", "9" * 5000):
+        assert "no records file" in text_of(browser.record(file, "0"))
 
 
 def test_missing_frames_and_files_are_said(scene: Path, tmp_path: Path) -> None:
@@ -182,8 +233,8 @@ def test_missing_frames_and_files_are_said(scene: Path, tmp_path: Path) -> None:
     (tmp_path / "world").mkdir()
     path = tmp_path / "world" / "train.json"
     path.write_text(json.dumps(rows[:3]))
-    browser = Browser(sources_on(tmp_path, "train.json"), tmp_path)
-    file = patient(browser.library[0])
+    browser = browser_on(tmp_path, "train.json")
+    (file,) = browser.library.files
     words = text_of(browser.record("0", "0"))
     assert "train.json: row 0: field 'video': the frames cannot be shown" in words
     assert rows[0]["video"][0] in words
@@ -216,9 +267,9 @@ def test_rows_that_runs_left_out_are_listed(browser: Browser, scene: Path) -> No
 
 
 def test_without_records_the_page_says_how_to_give_them(tmp_path: Path) -> None:
-    browser = Browser(sources_on(tmp_path), tmp_path)
+    browser = browser_on(tmp_path)
     assert "--records train.json" in text_of(browser.overview(None)[0])
-    assert browser.rows(None, *NO_FILTERS) == []
+    assert browser.rows(None, 0, *NO_FILTERS) == Listing()
     assert "Choose a row" in text_of(browser.record(None, ""))
 
 
@@ -227,4 +278,4 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     library = Library([(path, MediaPaths(path.parent)) for path in paths], tmp_path)
     assert library.choices() == [("train.json (a)", "0"), ("train.json (b)", "1")]
     with pytest.raises(UserError, match="no records file"):
-        library[2]
+        library.file("2")
