@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.sources import add_source_options, sources_of
 from medgrpo.errors import UserError
 
 __all__ = ["main"]
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "their name with -review)",
     )
     parser.add_argument("--port", type=int, help="port of the pages (default: the first free one from 7860)")
+    add_source_options(parser)
     others = parser.add_argument_group("for other machines to ask")
     others.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)"
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from app.context import Context
         from app.index import RolloutIndex
+        from app.records.library import Library
         from app.site.audit import AuditLog
         from app.site.server import Address, serve
         from app.site.sessions import Sessions
@@ -48,12 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workspace = open_workspace(options.workspace, options.runs)
         index.keep_in(workspace.index)
         index.refresh()  # now, or whoever opens the first page would wait for it
+        sources = sources_of(options)
         sessions = Sessions(read_users(options.users)) if options.users else None
         address = Address(options.host, options.port, options.certificate, options.key)
         if sessions and not options.certificate:
             told = "warning: without --certificate others on the network can read passwords and videos"
             print(told, file=sys.stderr)
-        serve(Context(index, Path.cwd(), workspace, AuditLog(workspace.audit)), address, sessions)
+        library = Library(sources.records, index.folder)
+        audit = AuditLog(workspace.audit)
+        serve(Context(index, Path.cwd(), workspace, audit, sources, library), address, sessions)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.agreement.page import build as build_agreement
+from app.ask.page import build as build_ask
 from app.context import Context
+from app.records.page import build as build_records
 from app.review.page import build as build_review
 from app.training.page import build as build_training
 
@@ -53,5 +55,18 @@ PAGES = (
         "Agreement",
         "See how far reviewers agree with each other and with the judge, and prepare reviews.",
         build_agreement,
+    ),
+    Page(
+        "data",
+        "Data",
+        "Look at the questions, reference answers and frames that a model is trained on, and at what is "
+        "wrong with them.",
+        build_records,
+    ),
+    Page(
+        "ask",
+        "Try it",
+        "Ask the model about a clip, and see how its answer compares with the reference.",
+        build_ask,
     ),
 )

@@ -16,11 +16,11 @@ def segments_of(value: Any) -> list[tuple[float, float, str]]:
     """
     found = []
     for item in value if isinstance(value, list) else []:
+        parts: tuple[Any, ...] = ()
         if isinstance(item, dict):
-            parts: tuple[Any, ...] = item.get("start"), item.get("end"), item.get("caption")
-        else:
-            parts = item[0], item[1], None
-        start, end, text = parts
-        if all(isinstance(v, int | float) and math.isfinite(v) for v in (start, end)):
-            found.append((float(start), float(end), str(text or "")))
+            parts = item.get("start"), item.get("end"), item.get("caption")
+        elif isinstance(item, list | tuple):
+            parts = (*item[:2], None)
+        if len(parts) == 3 and all(isinstance(v, int | float) and math.isfinite(v) for v in parts[:2]):
+            found.append((float(parts[0]), float(parts[1]), str(parts[2] or "")))
     return found

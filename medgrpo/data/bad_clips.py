@@ -11,12 +11,12 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from medgrpo.errors import UserError
 from medgrpo.types import Clip, Sample
 
-__all__ = ["BadClips"]
+__all__ = ["BadClips", "rows_set_aside"]
 
 logger = logging.getLogger(__name__)
 
@@ -100,14 +100,33 @@ class BadClips:
         whole, newline, rest = file.read().rpartition(b"\n")
         self._offset += len(whole) + len(newline)
         for line in whole.splitlines():
-            try:
-                entry = json.loads(line)
-                row, clip = (str(entry["records"]), int(entry["row"])), str(entry["clip"])
-            except (ValueError, TypeError, KeyError):
-                continue  # what a crash left
-            self._rows.add(row)
-            self._clips.add(clip)
+            entry = _entry(line)
+            if entry is not None:
+                self._rows.add((entry["records"], entry["row"]))
+                self._clips.add(entry["clip"])
         return bool(rest)
+
+
+def rows_set_aside(report: Path | str) -> list[dict[str, Any]]:
+    """The rows of a report: records file, row, id, clip, field and problem; what a crash tore is left out.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    try:
+        lines = Path(report).read_bytes().splitlines()
+    except OSError as error:
+        raise UserError(f"{report}: cannot be read: {error.strerror}") from error
+    return [entry for entry in map(_entry, lines) if entry is not None]
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """A line of the report; None for what a crash left."""
+    try:
+        entry = json.loads(line)
+        return entry | {name: str(entry[name]) for name in ("records", "clip")} | {"row": int(entry["row"])}
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _name(clip: Clip) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from medgrpo.data.frame_cache import FrameCache
-from medgrpo.data.readers import check_backend, open_reader
+from medgrpo.data.readers import FrameReader, check_backend, open_reader
 from medgrpo.data.regions import region_index, region_overlay
 from medgrpo.data.sampling import FramePlan, SamplingPolicy
 from medgrpo.types import Sample
@@ -42,33 +44,54 @@ class ClipFrames:
         self.video_backend = check_backend(video_backend)
         self.decode_seconds = decode_seconds
 
-    def read(self, sample: Sample) -> tuple[np.ndarray, FramePlan]:
-        """The frames of a sample's clip with its box drawn, and how they were chosen.
+    def plan(self, sample: Sample) -> tuple[FramePlan, tuple[int, int]]:
+        """Which frames of a sample's clip are seen and at which size, without decoding them.
 
         Returns:
-            uint8 ``[T, 3, H, W]``, shared with later callers: not to be written to; and the plan.
+            The plan; height and width of the stored frames, pixels.
+
+        Raises:
+            ClipError: If the clip cannot be opened, or the policy cannot sample it.
+            UserError: If the frame with the box is not in the clip.
+        """
+        return self._open(sample)[1:]
+
+    def read(self, sample: Sample, positions: Sequence[int] | None = None) -> tuple[np.ndarray, FramePlan]:
+        """The frames of a sample's clip with its box drawn, and how they were chosen.
+
+        Args:
+            sample: Whose clip.
+            positions: Those frames of the plan alone, to look at a few of many; None is all ``T``.
+
+        Returns:
+            uint8 ``[T, 3, H, W]``, shared with later callers: not to be written to; and the whole plan.
 
         Raises:
             ClipError: If the frames cannot be read, or the policy cannot sample them.
             UserError: If the box is no box of the clip, or the cache cannot be written.
         """
-        reader = open_reader(sample.clip, self.video_backend, self.decode_seconds)
-        if sample.clip.video is not None:
-            times, (height, width) = self.cache.describe(reader)
-        else:
-            times, (height, width) = reader.times(), reader.size()
+        reader, plan, size = self._open(sample)
         drawn = sample.region is not None
-        keep = region_index(sample) if drawn else None  # the frame with the box must be seen
-        plan = self.sampling.plan(times, height, width, keep=keep)
         pictures = self.cache.get_or_read(
             reader,
-            plan.indices,
+            plan.indices if positions is None else plan.indices[list(positions)],
             plan.layout.picture_height,
             plan.layout.picture_width,
-            overlay=region_overlay(sample, (height, width)) if drawn else None,
+            overlay=region_overlay(sample, size) if drawn else None,
             overlay_key=_region_key(sample) if drawn else "",
         )
         return plan.layout.place(pictures), plan
+
+    def _open(self, sample: Sample) -> tuple[FrameReader, FramePlan, tuple[int, int]]:
+        """Reader and plan of a clip, and height and width of its stored frames."""
+        reader = open_reader(sample.clip, self.video_backend, self.decode_seconds)
+        if sample.clip.video is not None:
+            times, size = self.cache.describe(reader)
+        else:
+            times, size = reader.times(), reader.size()
+        # The frame with the box must be seen.
+        keep = region_index(sample) if sample.region is not None else None
+        return reader, self.sampling.plan(times, *size, keep=keep), size
 
 
 def frame_cache(folder: str | None, gigabytes: float) -> FrameCache:

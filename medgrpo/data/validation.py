@@ -9,7 +9,7 @@ import hashlib
 import json
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ def check_records(
     frames: FrameChecks | None = None,
     skip_broken_lines: bool = False,
     progress: bool = True,
+    seen: Callable[[RawRow, RowFields | None], object] | None = None,
 ) -> Findings:
     """Check every row of a records file.
 
@@ -120,6 +121,7 @@ def check_records(
         frames: Also decode the frames.
         skip_broken_lines: Count a line of a JSON Lines file that is no JSON as a row with a defect.
         progress: Show bars.
+        seen: Called with each row, and with its fields, those with a defect empty; None for no object.
 
     Raises:
         UserError: If the file cannot be read, or is not JSON.
@@ -135,6 +137,8 @@ def check_records(
         findings.rows += 1
         lines.append(raw.line)
         fields, errors = _inspect(raw)
+        if seen is not None:
+            seen(raw, fields)
         source = (UNKNOWN, UNKNOWN) if fields is None else (fields.dataset or UNKNOWN, fields.task or UNKNOWN)
         sources.append(known.setdefault(source, source))
         findings.defects += [Defect(raw.row, raw.line, e.field, e.problem) for e in errors]

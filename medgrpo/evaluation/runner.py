@@ -17,7 +17,48 @@ from medgrpo.rollout.hf import HFEngine
 from medgrpo.tasks import get_task
 from medgrpo.types import Completion, Sample
 
-__all__ = ["complete", "predict"]
+__all__ = ["Checkpoint", "complete", "predict"]
+
+
+class Checkpoint:
+    """A Hugging Face directory, loaded, that answers questions.
+
+    Args:
+        model_dir: Model, tokenizer and processor, as ``export`` writes them.
+        sampling: Frames and sizes; None takes what the model was trained with.
+        engine: Samples the answers; None forwards the policy itself.
+        max_rows: Answers that the policy itself decodes together.
+
+    Raises:
+        UserError: If it cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | Path,
+        sampling: SamplingPolicy | None = None,
+        engine: RolloutEngine | None = None,
+        max_rows: int = 64,
+    ) -> None:
+        self.policy = QwenVLPolicy(str(model_dir))
+        self.policy.setup()
+        self.encoder = self.policy.encoder(sampling if sampling is not None else read_sampling(model_dir))
+        self.engine = engine or HFEngine(max_rows=max_rows)
+        self.engine.bind(self.policy, self.encoder)
+
+    def answer(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        *,
+        n: int,
+        max_new_tokens: Sequence[int],
+        temperature: float,
+        seeds: Sequence[int],
+    ) -> list[list[Completion]]:
+        """``n`` answers to each prompt of its encoder, see :meth:`RolloutEngine.generate`."""
+        return self.engine.generate(
+            prompts, n=n, max_new_tokens=max_new_tokens, temperature=temperature, seeds=seeds
+        )
 
 
 def complete(
@@ -57,11 +98,7 @@ def complete(
     """
     from tqdm import tqdm
 
-    policy = QwenVLPolicy(str(model_dir))
-    policy.setup()
-    encoder = policy.encoder(sampling if sampling is not None else read_sampling(model_dir))
-    engine = engine or HFEngine(max_rows=batch_size)
-    engine.bind(policy, encoder)
+    checkpoint = Checkpoint(model_dir, sampling, engine, max_rows=batch_size)
     results: list[list[Completion]] = [[] for _ in samples]
     # Answers of one length are decoded together; prompts are encoded piece by piece, to bound the memory.
     limits = [max_new_tokens or get_task(sample.task).max_new_tokens for sample in samples]
@@ -70,8 +107,8 @@ def complete(
     with tqdm(total=len(samples), desc=progress, disable=not progress, unit="row") as bar:
         for start in range(0, len(order), piece):
             chosen = order[start : start + piece]
-            asked = _prompts(encoder, samples, chosen, problems)
-            answers = engine.generate(
+            asked = _prompts(checkpoint.encoder, samples, chosen, problems)
+            answers = checkpoint.answer(
                 list(asked.values()),
                 n=n,
                 max_new_tokens=[limits[i] for i in asked],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from medgrpo.data.packed_batch import AnswerBatch, GroupLayout, PackedBatch
 from medgrpo.data.sampling import SamplingPolicy
 from medgrpo.errors import UserError
 from medgrpo.modules.hf_weights import merged_weights, write_directory
+from medgrpo.modules.model_directory import encoder_of, read_processor
 from medgrpo.modules.patch_embedding import use_linear_patch_embedding
 from medgrpo.modules.quantization import Quantization, four_bit_options
 from medgrpo.modules.sharding import whole
@@ -23,8 +24,6 @@ from medgrpo.modules.shared_prefix import GroupAttention, use_grouped_attention
 from medgrpo.modules.weight_hash import weights_hash
 
 __all__ = ["LoRA", "QwenVLPolicy"]
-
-FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 
 
 @dataclass
@@ -113,19 +112,11 @@ class QwenVLPolicy(nn.Module):
         """
         if self.model is not None:
             return
-        from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoModelForImageTextToText
 
         directory = Path(self.path)
-        if not (directory / "config.json").is_file():
-            raise UserError(f"policy.path: {directory} is not a model directory (no config.json in it)")
+        _, self.processor = read_processor(directory)
         try:
-            config = AutoConfig.from_pretrained(directory, local_files_only=True)
-            if config.model_type not in FAMILIES:
-                raise UserError(
-                    f"policy.path: {directory} holds a {config.model_type} model; "
-                    f"expected one of {', '.join(FAMILIES)}"
-                )
-            self.processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
             dtype = getattr(torch, self.dtype_name)
             model = AutoModelForImageTextToText.from_pretrained(
                 directory,
@@ -210,22 +201,11 @@ class QwenVLPolicy(nn.Module):
         Raises:
             UserError: If the sampling policy rounds sizes to another factor than the model's.
         """
-        vision = self.qwen.config.vision_config
-        factor = vision.patch_size * vision.spatial_merge_size
-        if sampling.factor != factor:
-            raise UserError(
-                f"sampling.factor is {sampling.factor}, but {self.family} at {self.path} needs {factor} "
-                f"(patch {vision.patch_size} x merge {vision.spatial_merge_size})"
-            )
-        tokens_per_second = None
-        if self.family == "qwen2_5_vl":
-            tokens_per_second = float(vision.tokens_per_second)
-        else:  # it reads timestamps, so it is told the true ones
-            sampling = replace(sampling, timestamps="text")
-        return Encoder(
+        return encoder_of(
+            self.path,
+            self.qwen.config,
             self.processor,
             sampling,
-            tokens_per_second=tokens_per_second,
             cache=cache,
             group_layout=self.group_layout,
             **options,

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from medgrpo.errors import MissingExtraError, UserError
 from medgrpo.services.addresses import is_local
 from medgrpo.services.chat_attempts import Attempts
+from medgrpo.services.chat_message import PicturedPrompt, user_message
 from medgrpo.services.chat_reply import ChatReply
 from medgrpo.services.limits import Limits
 from medgrpo.services.reply_cache import ReplyCache
@@ -112,7 +113,7 @@ class ChatClient:
 
     def ask(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | PicturedPrompt],
         readable: Callable[[str], bool] = bool,
         reask: str = "",
         reasks: int = 0,
@@ -122,7 +123,7 @@ class ChatClient:
         """Ask questions, each as one user message.
 
         Args:
-            prompts: The questions.
+            prompts: The questions, with pictures or without.
             readable: Whether a reply is of use; others are asked again.
             reask: What an unreadable reply is answered with.
             reasks: How often.
@@ -217,9 +218,9 @@ class ChatClient:
             self._breaker.note(reply)
             work.done(i, reply)
 
-    async def _converse(self, client: AsyncOpenAI, work: _Work, prompt: str) -> ChatReply:
+    async def _converse(self, client: AsyncOpenAI, work: _Work, prompt: str | PicturedPrompt) -> ChatReply:
         """Ask until a reply is readable."""
-        messages = [{"role": "user", "content": prompt}]
+        messages = [user_message(prompt)]
         before = ChatReply()
         for left in range(work.reasks, -1, -1):
             reply = await self._attempts.ask(client, messages)
@@ -250,7 +251,7 @@ class ChatClient:
 class _Work:
     """The questions of one call and what has come back for them."""
 
-    prompts: list[str]
+    prompts: list[str | PicturedPrompt]
     keys: list[str] | None
     readable: Callable[[str], bool]
     reask: str

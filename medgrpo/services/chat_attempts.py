@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from medgrpo.errors import UserError
+from medgrpo.services.chat_message import PICTURE_TOKENS, message_bytes, pictures_in
 from medgrpo.services.chat_reply import ChatReply, read_completion
 from medgrpo.services.limits import Limits, RateLimit
 from medgrpo.services.spending import Budget, Reservation
@@ -84,7 +85,7 @@ class Attempts:
         self._cleaned = cleaned
         self._chance = random.Random()  # of its own: a seeded run must not depend on failures
 
-    async def ask(self, client: AsyncOpenAI, messages: Sequence[Mapping[str, str]]) -> ChatReply:
+    async def ask(self, client: AsyncOpenAI, messages: Sequence[Mapping[str, Any]]) -> ChatReply:
         """The reply, or the last failure.
 
         Raises:
@@ -120,13 +121,14 @@ class Attempts:
             return wait_s * self._chance.uniform(1.0, 1.1)
         return min(_LONGEST_BACKOFF, self.backoff_s * 2.0**attempt) * self._chance.uniform(0.5, 1.0)
 
-    def _most(self, messages: Sequence[Mapping[str, str]]) -> Reservation:
-        size = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
+    def _most(self, messages: Sequence[Mapping[str, Any]]) -> Reservation:
+        size = sum(map(message_bytes, messages))
+        pictures = PICTURE_TOKENS * sum(map(pictures_in, messages))
         longest = self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens")
-        return Reservation(int(size / _BYTES_PER_TOKEN) + 8, int(longest or _ASSUMED_REPLY))
+        return Reservation(int(size / _BYTES_PER_TOKEN) + pictures + 8, int(longest or _ASSUMED_REPLY))
 
     async def _attempt(
-        self, client: AsyncOpenAI, messages: Sequence[Mapping[str, str]]
+        self, client: AsyncOpenAI, messages: Sequence[Mapping[str, Any]]
     ) -> ChatReply | _Failure:
         import openai
 

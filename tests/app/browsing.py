@@ -28,9 +28,9 @@ expect.set_options(timeout=20_000)  # other work may share the machine
 
 
 @contextmanager
-def serving(runs: Path) -> Iterator[str]:
-    """The address of a dashboard on a folder of runs."""
-    command = [sys.executable, "-m", "app", "--runs", str(runs)]
+def serving(runs: Path, *options: str) -> Iterator[str]:
+    """The address of a dashboard on a folder of runs, with further options."""
+    command = [sys.executable, "-m", "app", "--runs", str(runs), *options]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     said = server.stdout.readline()

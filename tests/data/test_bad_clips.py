@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medgrpo.data.bad_clips import BadClips
+from medgrpo.data.bad_clips import BadClips, rows_set_aside
 from medgrpo.errors import UserError
 from medgrpo.types import Clip, Sample
 from tests.tasks.samples import make_sample
@@ -90,3 +90,14 @@ def test_a_report_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file/bad\.jsonl: cannot be written"):
         BadClips(tmp_path / "file" / "bad.jsonl", 1).set_aside("r.json", _sample(1), "is broken")
+
+
+def test_a_report_is_read_back_without_what_a_crash_left(tmp_path: Path) -> None:
+    report = tmp_path / "bad.jsonl"
+    BadClips(report, 5).set_aside("train.json", _sample(3), "frame 0 is missing")
+    with report.open("ab") as file:
+        file.write(b'{"records": "train.json", "ro')
+    (entry,) = rows_set_aside(report)
+    assert (entry["records"], entry["row"], entry["problem"]) == ("train.json", 3, "frame 0 is missing")
+    with pytest.raises(UserError, match="cannot be read"):
+        rows_set_aside(tmp_path / "none.jsonl")

@@ -55,3 +55,13 @@ def test_a_clip_is_decoded_once_for_all_processes(tmp_path: Path, monkeypatch: p
     second = ClipFrames(policy, FrameCache(tmp_path / "cache"), decode_seconds=None)
     assert np.array_equal(second.read(sample)[0], frames)
     assert (second.cache.hits, second.cache.misses) == (1, 0)
+
+
+def test_a_few_frames_of_a_plan_are_those_of_the_whole(tmp_path: Path) -> None:
+    sample: Any = SimpleNamespace(clip=Clip(video=encode(tmp_path / "a.mp4", 30)), region=None)
+    frames = ClipFrames(SamplingPolicy(f_goal=2.0), decode_seconds=None)
+    whole, plan = frames.read(sample)
+    few, again = frames.read(sample, [0, len(whole) - 1])
+    assert np.array_equal(few, whole[[0, -1]])
+    assert np.array_equal(again.indices, plan.indices)
+    assert np.array_equal(frames.plan(sample)[0].indices, plan.indices)

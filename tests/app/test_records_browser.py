@@ -1,0 +1,132 @@
+"""The pages Data and Try it in a real Chromium."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app.browsing import chromium, serving, watched
+from tests.app.records_scene import ATTACK, make_records, row_of
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=60_000)  # the first question loads a model
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_records(tmp_path_factory.mktemp("browse"))
+    (folder / "runs").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(scene: Path) -> Iterator[str]:
+    records = [str(scene / "world" / name) for name in ("train.json", "bad.jsonl")]
+    with serving(scene / "runs", "--records", *records, "--model", str(scene / "model")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def data(browser: Browser, address: str) -> Iterator[Page]:
+    with watched(browser, f"{address}data/") as page:
+        expect(page.locator("#status")).to_contain_text("No row has a defect")
+        yield page
+
+
+def test_a_row_is_found_opened_and_survives_a_reload(data: Page, scene: Path) -> None:
+    row = row_of(scene / "world" / "train.json", "stg")
+    data.get_by_label("Task", exact=True).click()
+    data.get_by_role("option", name="Where is the instrument?").click()
+    cells = data.locator("#rows [role=gridcell]")
+    expect(cells.first).to_have_text(str(row))
+    cells.first.click()
+    expect(data.locator("#record svg .box.expert").first).to_be_visible()
+    expect(data.locator("#record")).to_contain_text("word pieces with the frames")
+    link = data.locator("#record a", has_text="Link to this row").get_attribute("href")
+    data.goto(data.url.split("?")[0] + str(link))
+    for _ in range(2):
+        expect(data.locator("#record figure img").first).to_be_visible()
+        assert data.evaluate("document.querySelector('#record figure img').naturalWidth") > 0
+        data.reload()
+    expect(data.locator("#record article")).to_be_visible()
+
+
+def test_text_and_row_number_narrow_the_list(data: Page) -> None:
+    cells = data.locator("#rows [role=gridcell]")
+    expect(cells.first).to_have_text("0")
+    data.get_by_label("From row number").fill("12")
+    data.get_by_label("From row number").press("Enter")
+    expect(cells.first).to_have_text("12")
+    data.get_by_label("Text anywhere in the row").fill("no text of any row")
+    data.get_by_label("Text anywhere in the row").press("Enter")
+    expect(data.locator("#rows")).not_to_contain_text("CoPESD")
+
+
+def test_counts_defects_and_hostile_rows_are_text(data: Page) -> None:
+    data.get_by_label("Records file").click()
+    data.get_by_role("option", name="bad.jsonl").click()
+    expect(data.locator("#status")).to_contain_text("3 rows have a defect")
+    data.get_by_role("tab", name="Set aside").click()
+    expect(data.locator("#aside")).to_contain_text("expected a positive number of frames a second")
+    data.get_by_role("tab", name="Counts").click()
+    expect(data.locator("#counts")).to_contain_text(ATTACK)  # a dataset's name
+    data.get_by_role("tab", name="Rows").click()
+    data.locator("#rows [role=gridcell]", has_text="onerror").first.click()
+    expect(data.locator("#record")).to_contain_text(ATTACK)
+    assert data.locator("[onerror]").count() == 0
+    assert data.evaluate("window.hacked") is None
+
+
+def test_a_question_is_asked_answered_and_compared(browser: Browser, address: str, scene: Path) -> None:
+    with watched(browser, f"{address}ask/?file=0&row=0") as page:
+        expect(page.locator("#record")).to_contain_text("What the model sees")
+        expect(page.locator("#model")).to_contain_text("It is loaded at the first question")
+        page.locator("#ask").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#answer article")).to_contain_text("What the judge says")
+        expect(page.locator("#answer svg.timeline")).to_be_visible()
+        expect(page.locator("#model")).to_contain_text("It is ready")
+        expect(page.locator("#stop")).to_be_disabled()
+        expect(page.get_by_text("Research use only")).to_be_visible()
+    audit = sqlite3.connect(scene / "runs-review" / "audit.sqlite")
+    lines = audit.execute("SELECT action, target FROM audit WHERE action = 'ask'").fetchall()
+    assert lines == [("ask", "train.json row 0 tal model")]
+
+
+def test_a_question_of_ones_own_is_filled_in_and_stopped(browser: Browser, address: str) -> None:
+    with watched(browser, f"{address}ask/?file=0&row=0") as page:
+        expect(page.locator("#record")).to_contain_text("What the model sees")
+        page.get_by_label("A question of my own").click()
+        page.get_by_label("Task", exact=True).click()
+        page.get_by_role("option", name="Describe all events").click()
+        field = page.get_by_label("Possible actions, with commas between them")
+        expect(field).to_be_visible()
+        page.locator("#ask").click()
+        expect(page.locator("#progress")).to_contain_text("fill in: Possible actions")
+        field.fill("cutting, " + ATTACK)
+        page.locator("#ask").click()
+        expect(page.locator("#stop")).to_be_enabled()
+        page.locator("#stop").click()
+        expect(page.locator("#answer")).to_contain_text("The question was stopped")
+        expect(page.locator("#ask")).to_be_enabled()
+        assert page.evaluate("window.hacked") is None
+
+
+def test_without_sources_both_pages_say_what_to_do(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as address:
+        with watched(browser, f"{address}data/") as page:
+            expect(page.locator("#status")).to_contain_text("--records train.json")
+            expect(page.locator("#rows")).not_to_be_visible()
+        with watched(browser, f"{address}ask/") as page:
+            expect(page.locator("#model")).to_contain_text("Nothing can be asked yet")
+            expect(page.locator("#ask")).not_to_be_visible()
