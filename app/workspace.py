@@ -21,6 +21,16 @@ class Workspace:
     folder: Path
 
     @property
+    def media(self) -> Path:
+        """Folder of the films that browsers play."""
+        return self.folder / "media"
+
+    @property
+    def index(self) -> Path:
+        """Folder of what makes the runs quick to read; it may be deleted."""
+        return self.folder / "index"
+
+    @property
     def audit(self) -> Path:
         """SQLite file of who looked at what."""
         return self.folder / "audit.sqlite"

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "gpu_training": "7B with LoRA on a CUDA GPU: packed against rows, tokens/s, MFU, memory (needs the GPU)",
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
     "records_index": "opening 531,850 rows: time and memory against json.load",
+    "dashboard_index": "the dashboard over 1,000,000 answers: waiting and memory, against SQLite and JSON",
 }
 
 

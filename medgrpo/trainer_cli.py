@@ -30,6 +30,7 @@ from medgrpo import __version__
 from medgrpo.commands import TRAINER_COMMANDS
 from medgrpo.compose import compose, environment_overrides, split_arguments
 from medgrpo.errors import MissingExtraError, UserError
+from medgrpo.modules.sharding import refuse_unserved
 from medgrpo.modules.whole_checkpoints import WholeCheckpointIO
 from medgrpo.parse_errors import useful_line
 from medgrpo.services.files import write_whole
@@ -64,8 +65,6 @@ def run_trainer(command: str, argv: Sequence[str]) -> int:
     """
     # Lightning's advertisement for a logger that uploads.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
-    # DeepSpeed says so when it is imported, into what --print_config prints.
-    logging.getLogger("DeepSpeed").addFilter(_is_no_missing_gpu)
     with warnings.catch_warnings():
         # Lightning 2.6 calls what jsonargparse 5 will remove; the dependency is held below 5.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -77,10 +76,6 @@ def run_trainer(command: str, argv: Sequence[str]) -> int:
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
     return "litlogger" not in record.getMessage()
-
-
-def _is_no_missing_gpu(record: logging.LogRecord) -> bool:
-    return "Setting accelerator to CPU" not in record.getMessage()
 
 
 def mask_secrets(node: Any, key: str = "") -> Any:
@@ -181,9 +176,12 @@ class TrainerCLI(LightningCLI):
 
         Raises:
             MissingExtraError: If the strategy is DeepSpeed's, which is not installed.
-            UserError: If a constructor refuses a value.
+            UserError: If the strategy is not served, or a constructor refuses a value.
         """
         strategy = self._get(self.config, "trainer", default={}).get("strategy")
+        strategy = getattr(strategy, "class_path", strategy)
+        # Before Lightning finds out what the strategy lacks here.
+        refuse_unserved(str(strategy))
         if "deepspeed" in str(strategy).lower() and find_spec("deepspeed") is None:
             raise MissingExtraError("deepspeed", "deepspeed")
         try:

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-EXTRAS=${EXTRAS:-test,lint,docs,video,vllm}
+EXTRAS=${EXTRAS:-test,lint,docs,video,vllm,deepspeed}
 VENV=.venv
 STAMP=$VENV/.setup-stamp
 NEEDED_GB=12

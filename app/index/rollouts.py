@@ -1,117 +1,27 @@
-"""An index over the rollout stores below a folder, kept in memory and refreshed from new shards only.
+"""The runs below a folder: what is known about them, kept in memory and refreshed from new shards only.
 
-Numbers of every answer are in two DuckDB tables; texts stay in the shards until a group is opened. Each call
+Numbers of every answer are in DuckDB tables; texts stay in the shards until a group is opened. Each question
 takes a cursor of its own, so handlers may run side by side.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from medgrpo.errors import MissingExtraError, UserError
-from medgrpo.rollout.store import Shard, current_shards, find_shards, read_shard
+from app.index.groups import GroupFilter, GroupRow, list_groups
+from app.index.scan import Scan
+from app.index.tables import Tables
+from app.index.texts import TextIndex
+from app.index.whole import read_group
+from medgrpo.errors import UserError
 
-__all__ = ["MEASURES", "CurvePoint", "GroupRow", "Measure", "RolloutIndex", "RunSummary"]
-
-_TABLES = """
-CREATE TABLE shards (file VARCHAR PRIMARY KEY, run VARCHAR);
-CREATE TABLE answers (
-    file VARCHAR, run VARCHAR, step BIGINT, group_id VARCHAR, sample_index INTEGER, dataset VARCHAR,
-    task VARCHAR, video_id VARCHAR, reward DOUBLE, group_std DOUBLE, advantage DOUBLE, kept BOOLEAN,
-    skip_reason VARCHAR, parse_status VARCHAR, truncated BOOLEAN, tokens BIGINT, surprise DOUBLE,
-    judge_status VARCHAR, judge_mean DOUBLE, written TIMESTAMPTZ
-);
-CREATE TABLE parts (
-    file VARCHAR, run VARCHAR, step BIGINT, dataset VARCHAR, task VARCHAR, name VARCHAR, normalizer VARCHAR,
-    raw DOUBLE, normalised DOUBLE, p25 DOUBLE, p50 DOUBLE, p75 DOUBLE
-);
-"""
-_LOAD_ANSWERS = """
-INSERT INTO answers
-SELECT r.filename, s.run, step, group_id, sample_index, dataset, task, video_id, reward, group_std, advantage,
-    kept, skip_reason, parse_status, truncated, len(completion_ids), -list_avg(completion_logps),
-    judge.status, list_avg([d.score FOR d IN judge.dimensions]), wall_time
-FROM read_parquet($files, filename = true, hive_partitioning = false, union_by_name = true) r
-JOIN shards s ON s.file = r.filename
-"""
-_LOAD_PARTS = """
-INSERT INTO parts
-SELECT file, run, step, dataset, task, c.name, c.normalizer, c.raw, c.normalised, c.p25, c.p50, c.p75
-FROM (
-    SELECT r.filename AS file, s.run AS run, step, dataset, task, unnest(components) AS c
-    FROM read_parquet($files, filename = true, hive_partitioning = false, union_by_name = true) r
-    JOIN shards s ON s.file = r.filename
-)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Something that can be drawn over the rounds.
-
-    Attributes:
-        title: What the page calls it.
-        help: What it means, for a reader who does not program.
-        table: ``answers`` or ``parts``; of the latter each component is a line of its own.
-        value: SQL expression of one row's value, NULL or NaN where it has none.
-        reference: SQL aggregate of the value before training, NULL where it is unknown.
-    """
-
-    title: str
-    help: str
-    table: str
-    value: str
-    reference: str = "NULL"
-
-
-MEASURES: dict[str, Measure] = {
-    "reward": Measure(
-        "Reward",
-        "What training raises. The thick line is the average of the round, the band holds the middle half of "
-        "the answers. The dashed line is where a typical answer stood before this training.",
-        "answers",
-        "reward",
-        "(SELECT CASE WHEN bool_and(normalizer = 'logistic') THEN 0.5::DOUBLE END FROM parts p "
-        "WHERE p.run = t.run AND p.dataset = t.dataset AND p.task = t.task)",
-    ),
-    "raw": Measure(
-        "Scores before scaling",
-        "Each part of the reward in its own unit: agreement with the expert's annotation, similarity of the "
-        "wording, the judge's marks. Dashed: the median before this training.",
-        "parts",
-        "raw",
-        "median(p50)",
-    ),
-    "format": Measure(
-        "Answers that could be read",
-        "Share of answers in which the requested structure was found, 1 is all. Free text always counts.",
-        "answers",
-        "CASE WHEN parse_status = 'failed' THEN 0.0 ELSE 1.0 END",
-    ),
-    "spread": Measure(
-        "Difference within a group",
-        "How far the rewards of the answers to one question lie apart. Near zero there is nothing to learn "
-        "from.",
-        "answers",
-        "group_std",
-    ),
-    "surprise": Measure(
-        "Uncertainty of the model",
-        "How undecided the model is at each word piece (nats). A collapse towards zero means that it always "
-        "says the same.",
-        "answers",
-        "surprise",
-    ),
-    "length": Measure("Length of answers", "In word pieces (tokens).", "answers", "tokens"),
-}
-"""What the overview can draw, by its name in links."""
+__all__ = ["RolloutIndex", "RunSummary", "SearchState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,45 +36,16 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """One round of one line: ``series`` is empty or a reward component."""
+class SearchState:
+    """How far search has come.
 
-    dataset: str
-    task: str
-    series: str
-    step: int
-    count: int
-    mean: float
-    p25: float
-    p75: float
-    reference: float | None
+    Attributes:
+        waiting: Groups in which words are not found yet.
+        message: What stands in the way; empty if nothing does.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class GroupRow:
-    """One group in the list: all answers to one question in one round."""
-
-    step: int
-    group_id: str
-    dataset: str
-    task: str
-    video_id: str
-    answers: int
-    mean: float | None
-    best: float | None
-    worst: float | None
-    judge_mean: float | None
-    unreadable: int
-    skip_reason: str
-
-
-_ORDERS = {
-    "newest": "step DESC, group_id",
-    "oldest": "step, group_id",
-    "best": "mean DESC NULLS LAST, step DESC, group_id",
-    "worst": "mean NULLS LAST, step DESC, group_id",
-    "spread": "best - worst DESC NULLS LAST, step DESC, group_id",
-}
+    waiting: int
+    message: str
 
 
 class RolloutIndex:
@@ -179,64 +60,14 @@ class RolloutIndex:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        try:
-            import duckdb
-        except ImportError as error:
-            raise MissingExtraError("duckdb", "app") from error
         self.folder = Path(folder).resolve()
         if not self.folder.is_dir():
             raise UserError(f"--runs {folder}: no such folder; name the one that training wrote its runs to")
         self.problems: dict[str, str] = {}
-        self._database_error = duckdb.Error
-        self._connection = duckdb.connect(":memory:")
-        self._connection.execute(_TABLES)
+        self._tables = Tables()
+        self._scan = Scan(self.folder)
         self._lock = threading.Lock()
-        self._footers: dict[Path, tuple[tuple[int, int], Shard | str]] = {}
-        self._loaded: dict[str, tuple[int, int]] = {}
-
-    def _stores(self) -> list[Path]:
-        patterns = ("rollouts", "*/rollouts", "*/*/rollouts")
-        return sorted(
-            path.parent for pattern in patterns for path in self.folder.glob(pattern) if path.is_dir()
-        )
-
-    def _run_name(self, store: Path, run: str) -> str:
-        where = store.relative_to(self.folder)
-        if where == Path("."):
-            return run
-        return where.as_posix() if where.name == run else f"{where.as_posix()}/{run}"
-
-    def _footer(self, path: Path) -> tuple[tuple[int, int], Shard | str]:
-        stat = path.stat()
-        version = (stat.st_mtime_ns, stat.st_size)
-        known = self._footers.get(path)
-        if known is None or known[0] != version:
-            try:
-                known = (version, read_shard(path))
-            except UserError as error:
-                known = (version, str(error))
-            self._footers[path] = known
-        return known
-
-    def _scan(self) -> tuple[dict[str, tuple[str, tuple[int, int]]], dict[str, str]]:
-        """Files to show, each with its run and version, and those that cannot be read, with the reason."""
-        wanted: dict[str, tuple[str, tuple[int, int]]] = {}
-        problems: dict[str, str] = {}
-        for store in self._stores():
-            shards, versions = [], {}
-            for path in find_shards(store):
-                try:
-                    version, footer = self._footer(path)
-                except FileNotFoundError:  # removed by a compaction since it was listed
-                    continue
-                if isinstance(footer, Shard):
-                    shards.append(footer)
-                    versions[path] = version
-                else:
-                    problems[str(path)] = footer
-            for shard in current_shards(shards):
-                wanted[str(shard.path)] = (self._run_name(store, shard.run), versions[shard.path])
-        return wanted, problems
+        self._texts: TextIndex | None = None
 
     def refresh(self) -> bool:
         """Take in what changed on the disk.
@@ -245,57 +76,18 @@ class RolloutIndex:
             Whether anything did.
         """
         with self._lock:
-            wanted, problems = self._scan()
-            gone = [
-                file for file, version in self._loaded.items() if wanted.get(file, ("", ()))[1] != version
-            ]
-            new = [file for file, (_, version) in wanted.items() if self._loaded.get(file) != version]
-            cursor = self._connection.cursor()
-            cursor.execute("BEGIN")
-            for table in ("answers", "parts", "shards"):
-                cursor.execute(f"DELETE FROM {table} WHERE file IN (SELECT unnest($files))", {"files": gone})
-            cursor.execute("COMMIT")
-            for file in gone:
-                del self._loaded[file]
-            if new:
-                try:
-                    self._load(cursor, new, wanted)
-                except self._database_error:
-                    problems |= self._load_singly(cursor, new, wanted)
-            changed = bool(gone or new) or problems.keys() != self.problems.keys()
+            parts, problems = self._scan.look()
+            changed, unreadable = self._tables.hold(parts)
+            problems |= unreadable
+            changed = changed or problems.keys() != self.problems.keys()
             self.problems = problems
+            if self._texts is not None:
+                self._texts.want(self._tables.loaded)
             return changed
 
-    def _load(
-        self, cursor: Any, files: Sequence[str], wanted: dict[str, tuple[str, tuple[int, int]]]
-    ) -> None:
-        cursor.execute("BEGIN")
-        try:
-            cursor.executemany(
-                "INSERT INTO shards VALUES (?, ?)", [(file, wanted[file][0]) for file in files]
-            )
-            cursor.execute(_LOAD_ANSWERS, {"files": list(files)})
-            cursor.execute(_LOAD_PARTS, {"files": list(files)})
-        except self._database_error:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
-        self._loaded.update({file: wanted[file][1] for file in files})
-
-    def _load_singly(
-        self, cursor: Any, files: Iterable[str], wanted: dict[str, tuple[str, tuple[int, int]]]
-    ) -> dict[str, str]:
-        problems = {}
-        for file in files:
-            try:
-                self._load(cursor, [file], wanted)
-            except self._database_error as error:
-                problems[file] = f"{file}: {str(error).splitlines()[0]}"
-        return problems
-
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Ask the tables; parameters are named, ``$run`` for ``run``."""
-        return self._connection.cursor().execute(sql, values).fetchall()
+        """Ask the tables ``answers``, ``parts``, ``groups``, ``gaps``; ``$run`` is the value ``run``."""
+        return self._tables.rows(sql, **values)
 
     def runs(self) -> list[RunSummary]:
         """All runs, the one that wrote last first."""
@@ -304,28 +96,6 @@ class RolloutIndex:
             "FROM answers GROUP BY run ORDER BY max(written) DESC, run"
         )
         return [RunSummary(*row) for row in rows]
-
-    def curves(self, run: str, measure: str) -> list[CurvePoint]:
-        """One point a round and line, in the order of dataset, task, series and round."""
-        chosen = MEASURES[measure]
-        series = "name" if chosen.table == "parts" else "''"
-        rows = self.rows(
-            f"""
-            WITH lines AS (
-                SELECT t.run, t.dataset, t.task, {series} AS series, {chosen.reference} AS reference
-                FROM {chosen.table} t WHERE t.run = $run GROUP BY ALL
-            ), points AS (
-                SELECT run, dataset, task, {series} AS series, step, ({chosen.value})::DOUBLE AS value
-                FROM {chosen.table} WHERE run = $run
-            )
-            SELECT dataset, task, series, step, count(*), avg(value), quantile_cont(value, 0.25),
-                quantile_cont(value, 0.75), any_value(reference)
-            FROM points JOIN lines USING (run, dataset, task, series)
-            WHERE isfinite(value) GROUP BY ALL ORDER BY dataset, task, series, step
-            """,
-            run=run,
-        )
-        return [CurvePoint(*row) for row in rows]
 
     def pairs(self, run: str) -> list[tuple[str, str, int, int, int, int]]:
         """Dataset, task, answers, unreadable, cut off and failed judgements of each pair."""
@@ -343,35 +113,68 @@ class RolloutIndex:
         return [row[0] for row in rows]
 
     def groups(
-        self,
-        run: str,
-        *,
-        dataset: str | None = None,
-        task: str | None = None,
-        step: int | None = None,
-        order: str = "newest",
-        limit: int = 200,
-    ) -> list[GroupRow]:
-        """The groups of a run that pass the filters; ``order``: newest, oldest, best, worst or spread."""
-        rows = self.rows(
-            f"""
-            SELECT step, group_id, any_value(dataset), any_value(task), any_value(video_id), count(*),
-                avg(reward) FILTER (isfinite(reward)) AS mean, max(reward) FILTER (isfinite(reward)) AS best,
-                min(reward) FILTER (isfinite(reward)) AS worst,
-                avg(judge_mean) FILTER (isfinite(judge_mean)),
-                count(*) FILTER (parse_status = 'failed'), any_value(skip_reason)
-            FROM answers
-            WHERE run = $run AND ($dataset IS NULL OR dataset = $dataset)
-                AND ($task IS NULL OR task = $task) AND ($step IS NULL OR step = $step)
-            GROUP BY step, group_id ORDER BY {_ORDERS[order]} LIMIT $limit
-            """,
-            run=run,
-            dataset=dataset,
-            task=task,
-            step=step,
-            limit=limit,
+        self, chosen: GroupFilter, order: str = "newest", offset: int = 0, limit: int = 200
+    ) -> tuple[list[GroupRow], int]:
+        """A page of the groups that pass the filters, and how many there are in all.
+
+        Args:
+            chosen: The filters.
+            order: One of :data:`app.index.groups.ORDERS`.
+            offset: Groups before the page.
+            limit: Groups on the page.
+
+        Raises:
+            UserError: If the text has too many words.
+        """
+        return list_groups(self.rows, chosen, order, offset, limit, self._matched(chosen.text))
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep the numbers that are read for the next start, and make texts searchable in the background.
+
+        Args:
+            folder: The dashboard's own, for files that may be deleted.
+        """
+        self._tables.keep_in(folder)
+        self._texts = TextIndex(folder)
+        self._texts.want(self._tables.loaded)
+        self._texts.start()
+
+    def close(self) -> None:
+        """End what is done in the background."""
+        if self._texts is not None:
+            self._texts.close()
+
+    def search_state(self) -> SearchState:
+        """How far search has come."""
+        loaded = dict(self._tables.loaded)
+        missing = loaded if self._texts is None else self._texts.waiting(loaded)
+        waiting = 0
+        if missing:
+            ((waiting,),) = self.rows(
+                "SELECT count(*) FROM "
+                "(SELECT DISTINCT shard, group_id FROM answers WHERE shard IN (SELECT unnest($shards)))",
+                shards=[loaded[part] for part in missing],
+            )
+        if self._texts is None:
+            return SearchState(waiting, "Search is not set up.")
+        return SearchState(waiting, self._texts.message)
+
+    def _matched(self, text: str) -> pa.Table | None:
+        """The (shard, row) of an answer of each group in which the words occur; None if all groups pass."""
+        if not text.strip():
+            return None
+        loaded = dict(self._tables.loaded)
+        found = [] if self._texts is None else self._texts.search(text, loaded)
+        if found is None:
+            return None
+        shards = [np.full(len(rows), loaded[part], dtype=np.int32) for part, rows in found]
+        numbers = [rows for _, rows in found]
+        return pa.table(
+            {
+                "shard": np.concatenate([np.empty(0, dtype=np.int32), *shards]),
+                "row": np.concatenate([np.empty(0, dtype=np.int64), *numbers]),
+            }
         )
-        return [GroupRow(*row) for row in rows]
 
     def group(self, run: str, step: int, group_id: str) -> list[dict[str, Any]]:
         """The whole rows of a group in the order of its answers; empty if there is no such group.
@@ -379,17 +182,12 @@ class RolloutIndex:
         Raises:
             UserError: If its shard can no longer be read.
         """
-        files = self.rows(
-            "SELECT DISTINCT file FROM answers WHERE run = $run AND step = $step AND group_id = $group",
+        places = self.rows(
+            "SELECT file, list(row ORDER BY row) FROM answers JOIN shards USING (shard) "
+            "WHERE answers.run = $run AND step = $step AND group_id = $group GROUP BY file ORDER BY file",
             run=run,
             step=step,
             group=group_id,
         )
-        rows: list[dict[str, Any]] = []
-        for (file,) in files:
-            try:
-                table = pq.read_table(file, filters=[("group_id", "=", group_id)], partitioning=None)
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{file}: cannot be read any more ({str(error).splitlines()[0]})") from error
-            rows.extend(table.to_pylist())
+        rows = [row for file, numbers in places for row in read_group(Path(file), numbers)]
         return sorted(rows, key=lambda row: int(row["sample_index"]))

@@ -19,6 +19,7 @@ from app.context import Context
 from app.pages import PAGES
 from app.site.access import SESSION, AccessControl
 from app.site.headers import SecurityHeaders
+from app.site.media import HEAD, add_media
 from app.site.sessions import Sessions
 from app.site.start import start_page
 from medgrpo.errors import MissingExtraError, UserError
@@ -115,6 +116,7 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
     start.__annotations__ = {"request": Request}  # FastAPI reads it, and it is imported late
     app.add_api_route("/", start, response_class=HTMLResponse)
     app.add_api_route("/favicon.ico", lambda: Response(_ICON, media_type="image/svg+xml"))
+    add_media(app, context.workspace.media)
     for page in PAGES:
         links = [(one.path, one.title) for one in PAGES if one.for_reviewers or not page.for_reviewers]
         blocks = page.build(context, links)
@@ -133,6 +135,7 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
             max_file_size="1mb",
             theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css_paths=_STYLE,
+            head=HEAD,
             auth_dependency=user if sessions else None,
         )
     return app

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
-from app.index import MEASURES, CurvePoint, RunSummary
-from app.show.charts import curve_chart
+from app.index import CurvePoint
+from app.show.curves import Line, curve_chart
 from app.show.html import Html, el, join, note, number, signed, table
 from app.show.words import component_words, task_words
 
-__all__ = ["WINDOW", "curves_page", "empty_page", "problems_note", "run_line", "table_page"]
+__all__ = ["WINDOW", "curves_page", "empty_page", "problems_note", "table_page"]
 
 WINDOW = 5
 """Rounds at either end of a run that the table averages, because one round is noisy."""
@@ -34,17 +34,6 @@ def empty_page(folder: str) -> Html:
     )  # fmt: skip
 
 
-def run_line(run: RunSummary) -> Html:
-    """One sentence about a run."""
-    rounds = run.last - run.first + 1
-    return el(
-        "p",
-        el("strong", f"{run.answers:,}"),
-        f" answers in {rounds} round{'s' if rounds > 1 else ''} of training; last written {run.written}.",
-        class_="muted",
-    )
-
-
 def problems_note(problems: dict[str, str]) -> Html | None:
     """A warning about files that could not be read."""
     if not problems:
@@ -61,28 +50,29 @@ def problems_note(problems: dict[str, str]) -> Html | None:
     )  # fmt: skip
 
 
-def curves_page(points: Sequence[CurvePoint], measure: str) -> Html:
-    """One chart for each dataset and task, grouped by task."""
-    chosen = MEASURES[measure]
+def curves_page(points: Sequence[CurvePoint], title: str, help_: str) -> Html:
+    """One chart for each dataset and task, grouped by task.
+
+    Args:
+        points: In the order of their lines.
+        title: Of what is drawn.
+        help_: What it means.
+    """
     if not points:
-        return note(f"{chosen.title}: this run holds no such numbers.")
-    lines = [list(found) for _, found in groupby(points, key=lambda p: (p.dataset, p.task, p.series))]
+        return note(f"{title}: this run holds no such numbers.")
+    lines = [list(found) for _, found in groupby(points, key=lambda p: p.line)]
     lines.sort(key=lambda line: (task_words(line[0].task), line[0].dataset, line[0].series))
-    cards = [_curve_card(line) for line in lines]
+    banded = any(math.isfinite(point.p25) for point in points)
+    known = any(point.reference is not None for point in points)
     legend = el(
         "p",
-        el("span", class_="key mean"),
-        "average of the round ",
-        el("span", class_="key band"),
-        "middle half of the answers ",
-        *([el("span", class_="key reference"), "before this training"] if _has_reference(points) else []),
+        *(el("span", class_="key mean"), "average of the round "),
+        *((el("span", class_="key band"), "middle half of the answers ") if banded else ()),
+        *((el("span", class_="key reference"), "before this training") if known else ()),
         class_="legend",
     )
-    return join([el("p", chosen.help, class_="muted"), legend, el("div", *cards, class_="charts")])
-
-
-def _has_reference(points: Sequence[CurvePoint]) -> bool:
-    return any(point.reference is not None for point in points)
+    cards = [_curve_card(line) for line in lines]
+    return join([el("p", help_, class_="muted"), legend, el("div", *cards, class_="charts")])
 
 
 def _curve_card(points: Sequence[CurvePoint]) -> Html:
@@ -91,12 +81,12 @@ def _curve_card(points: Sequence[CurvePoint]) -> Html:
     count = sum(point.count for point in points)
     return el(
         "div",
-        el("h4", first.dataset, el("small", f"{count:,} answers")),
-        el("p", " · ".join(words), class_="muted"),
+        el("h4", first.dataset, el("small", f"{count:,} answers") if count else None),
+        el("p", " · ".join(word for word in words if word), class_="muted"),
         curve_chart(
-            [(p.step, p.mean, p.p25, p.p75) for p in points],
+            [Line([(p.step, p.mean, p.p25, p.p75) for p in points])],
             points[-1].reference,
-            f"{first.dataset}: {', '.join(words)}",
+            f"{first.dataset}: {', '.join(words)}, now {number(points[-1].mean)}",
         ),
         class_="card chart",
     )

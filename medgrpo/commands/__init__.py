@@ -30,5 +30,7 @@ COMMANDS = {
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
+    "media": "medgrpo.commands.media",
+    "compact": "medgrpo.commands.compact",
     "serve-rollouts": "medgrpo.commands.serve_rollouts",
 }

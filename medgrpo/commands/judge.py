@@ -120,9 +120,9 @@ def _rollouts(args: argparse.Namespace, judge: Judge) -> tuple[list[float], list
 
     from medgrpo.rollout.rejudgements import write_rejudgements
     from medgrpo.rollout.schema import rollout_from_row
-    from medgrpo.rollout.store import find_shards, read_rollouts
+    from medgrpo.rollout.store import list_shards, read_rollouts
 
-    steps = {(p.parent.parent.name[4:], int(p.parent.name[5:])) for p in find_shards(args.rollouts, args.run)}
+    steps = {(shard.run, shard.step) for shard in list_shards(args.rollouts, args.run)}
     old: list[float] = []
     new: list[Judgement] = []
     for run_id, step in tqdm(sorted(steps), desc=f"judge by {judge.id}", unit="step", leave=False):

@@ -4,6 +4,7 @@ Nothing is loaded and no GPU is needed. The defaults are the sizes of configs/gr
 
   medgrpo plan                                     Qwen2.5-VL-7B with LoRA
   medgrpo plan --model qwen3-vl-4b --lora-rank 0   full fine-tuning
+  medgrpo plan --quantize nf4 --memory 24          QLoRA on GPUs of 24 GB
   medgrpo plan --model DIR --gpus 2 --prompts 16   any Qwen2.5-VL or Qwen3-VL directory
 
 Times are what --utilisation of the GPU's FLOP/s and --bandwidth-utilisation of its bandwidth give: shares
@@ -63,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rank of the adapters; 0 trains the language model itself (default %(default)s)",
     )
     sizes.add_argument(
+        "--quantize",
+        choices=("nf4",),
+        help="keep the language model's own weights in four bits under the adapters (QLoRA)",
+    )
+    sizes.add_argument(
         "--strategy",
         choices=("ddp", "zero2", "fsdp2"),
         default=default.strategy,
@@ -116,7 +122,8 @@ def _sizes(args: argparse.Namespace) -> RunSizes:
     numbers = {name: getattr(args, name) for name in SIZES}
     # RunSizes names a rank below 1.
     rank = None if args.lora_rank == 0 else args.lora_rank
-    return RunSizes(**numbers, rank=rank, strategy=args.strategy, vllm_share=args.vllm_share)
+    others = {name: getattr(args, name) for name in ("quantize", "strategy", "vllm_share")}
+    return RunSizes(**numbers, rank=rank, **others)
 
 
 def _gpu(args: argparse.Namespace) -> Gpu:

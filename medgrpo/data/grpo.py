@@ -299,7 +299,8 @@ class GRPOData(ClipDataModule):
         trainer = self.attached_trainer
         rank, world = trainer.global_rank, trainer.world_size
         module: Any = trainer.lightning_module
-        module.termination.listen(trainer)
+        if world > 1:
+            module.termination.listen(trainer)
         asked, prompts = self.rounds.load(index)
         if trainer.max_epochs in (None, -1) or index + 1 < trainer.max_epochs:
             self.rounds.prefetch(index + 1)

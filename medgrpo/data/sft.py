@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -157,12 +158,18 @@ class SFTData(ClipDataModule):
         return self._loader(AnsweredBatches(rows), sampler)
 
     def val_dataloader(self) -> ClipLoader | list[Any]:
-        """Validation rows in order, strided over the ranks."""
+        """Validation rows in order, strided over the ranks, in as many batches on each.
+
+        Where weights are in pieces, a rank with a batch more than the others would wait for them for ever.
+        """
         if self.val_records is None:
             return []
-        samples = self.val_samples[self.attached_trainer.global_rank :: self.attached_trainer.world_size]
-        size = self.clips_per_batch * self.rows_per_clip
-        batches = [range(len(samples))[start : start + size] for start in range(0, len(samples), size)]
+        world = self.attached_trainer.world_size
+        samples = self.val_samples[self.attached_trainer.global_rank :: world]
+        most = -(-len(self.val_samples) // world)
+        count = max(-(-most // (self.clips_per_batch * self.rows_per_clip)), 1)
+        ends = [len(samples) * batch // count for batch in range(count + 1)]
+        batches = [range(start, end) for start, end in pairwise(ends)]
         rows = self.readable(self.val_records, samples, self.encoder)
         return self._loader(ValidationBatches(rows), batches)
 

@@ -14,7 +14,7 @@ from medgrpo.modules.epoch_numbers import EpochNumbers
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.precision import ZeROPrecision, refuse_casting_plugin, refuse_lost_steps
 from medgrpo.modules.schedule import Schedule
-from medgrpo.modules.sharding import shard_policy
+from medgrpo.modules.sharding import data_parallel, refuse_unserved, shard_policy
 
 __all__ = ["PolicyModule"]
 
@@ -42,13 +42,17 @@ class PolicyModule(L.LightningModule):
         self.strict_loading = False
         self.epoch_numbers = EpochNumbers()
 
+    def setup(self, stage: str) -> None:
+        """Refuse strategies that policies are not made for, before weights are loaded."""
+        refuse_unserved(type(self.trainer.strategy).__name__)
+
     def configure_model(self) -> None:
         """Load the weights, once, and split them over the ranks where the strategy is FSDP2."""
         self.policy.setup()
         if self.device_mesh is not None:
             for part in list(self.modules()):
                 if isinstance(part, QwenVLPolicy):
-                    shard_policy(part, self.device_mesh["data_parallel"])
+                    shard_policy(part, data_parallel(self.device_mesh))
 
     def configure_optimizers(self) -> Any:
         """Optimise the trainable parameters under the schedule.

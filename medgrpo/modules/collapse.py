@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
+
+from medgrpo.rollout.collapse import CollapseRules
 
 __all__ = ["CollapseAlarm"]
 
@@ -41,17 +42,9 @@ class CollapseAlarm(Callback):
         stop: bool = False,
         dirpath: str | None = None,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"collapse alarm: patience must be at least 1, got {patience}")
-        self.min_entropy = min_entropy
-        self.min_parse_rate = min_parse_rate
-        self.min_canary_auc = min_canary_auc
-        self.max_reward_drop = max_reward_drop
-        self.patience = patience
+        self.rules = CollapseRules(min_entropy, min_parse_rate, min_canary_auc, max_reward_drop, patience)
         self.stop = stop
         self.dirpath = dirpath
-        self.first_rewards: dict[str, float] = {}
-        self.low_rounds: dict[str, int] = {}
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Judge the round; its metrics are the same on all ranks, so all decide alike."""
@@ -75,7 +68,7 @@ class CollapseAlarm(Callback):
     @property
     def alarmed(self) -> bool:
         """Whether something has been low for as long as the alarm waits."""
-        return any(count >= self.patience for count in self.low_rounds.values())
+        return self.rules.alarmed
 
     def judge(self, numbers: Mapping[str, float]) -> list[str]:
         """What has been below its floor for long enough, in words.
@@ -84,29 +77,13 @@ class CollapseAlarm(Callback):
             numbers: Metrics of one round by name, as ``train/<dataset>/<task>/<metric>``; a metric that is
                 absent or NaN was not measured in this round and changes nothing.
         """
-        floors = {
-            "entropy": self.min_entropy,
-            "parse_rate": self.min_parse_rate,
-            "canary_auc": self.min_canary_auc,
-        }
-        alarms = []
-        for name, value in sorted(numbers.items()):
-            metric = name.rsplit("/", 1)[-1]
-            floor = floors.get(metric)
-            if metric == "reward_mean" and self.max_reward_drop is not None and math.isfinite(value):
-                floor = self.first_rewards.setdefault(name, value) - self.max_reward_drop
-            if floor is None or not math.isfinite(value):
-                continue
-            self.low_rounds[name] = self.low_rounds.get(name, 0) + 1 if value < floor else 0
-            if self.low_rounds[name] >= self.patience:
-                alarms.append(f"{name} is {value:.3g}, below {floor:.3g}")
-        return alarms
+        return [str(found) for found in self.rules.judge(numbers)]
 
     def state_dict(self) -> dict[str, Any]:
         """First rewards and the rounds below a floor."""
-        return {"first_rewards": dict(self.first_rewards), "low_rounds": dict(self.low_rounds)}
+        return {"first_rewards": dict(self.rules.first_rewards), "low_rounds": dict(self.rules.low_rounds)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue counting."""
-        self.first_rewards = dict(state_dict["first_rewards"])
-        self.low_rounds = dict(state_dict["low_rounds"])
+        self.rules.first_rewards = dict(state_dict["first_rewards"])
+        self.rules.low_rounds = dict(state_dict["low_rounds"])

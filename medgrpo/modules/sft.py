@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 
@@ -10,6 +12,7 @@ from medgrpo.modules.base import PolicyModule
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.schedule import Schedule
 from medgrpo.modules.sharding import refuse_idle_rank
+from medgrpo.modules.termination import Termination
 
 __all__ = ["SFTModule", "answer_nll"]
 
@@ -43,13 +46,27 @@ class SFTModule(PolicyModule):
         schedule: Schedule | None = None,
     ) -> None:
         super().__init__(policy, optimizer, schedule)
+        self.termination = Termination()
         self.save_hyperparameters(ignore=["policy", "optimizer", "schedule"])
+
+    def on_train_start(self) -> None:
+        """Let SIGTERM end the run behind an optimizer step."""
+        self.termination.listen(self.trainer)
 
     def training_step(self, batch: PolicyBatch, batch_idx: int) -> torch.Tensor:
         """Answer-only loss of one batch."""
         loss = answer_nll(self.policy.logps(batch), batch.completion_mask)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save and leave behind an optimizer step if the run was told to end."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        trainer = self.trainer
+        finished = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
+        if stepped and not finished:
+            self.termination.save_and_leave_together(trainer)
 
     def validation_step(self, batch: PolicyBatch | None, batch_idx: int) -> None:
         """Answer-only loss on held-out rows, weighted by tokens; None weighs nothing but is logged by all."""

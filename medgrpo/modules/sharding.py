@@ -17,16 +17,54 @@ if TYPE_CHECKING:
     from medgrpo.rollout.engine import RolloutEngine
 
 __all__ = [
+    "data_parallel",
     "is_sharded",
     "local_part",
     "refuse_idle_rank",
     "refuse_split_rollouts",
+    "refuse_unserved",
     "shard_policy",
     "whole",
 ]
 
 FORWARD_METHODS = ("logps_and_entropy",)
 """Of a policy, which bring its weights together as ``forward`` would."""
+
+
+def refuse_unserved(strategy: str) -> None:
+    """End the run under a strategy of Lightning's that policies are not made for.
+
+    Args:
+        strategy: Its name for ``trainer.strategy``, or that of its class.
+
+    Raises:
+        UserError: If it is FSDP1, which gathers weights in ``forward`` alone and flattens trained and frozen
+            ones together, or one for TPUs.
+    """
+    name = strategy.lower()
+    if "fsdp" in name:
+        raise UserError(
+            f"trainer.strategy={strategy}: FSDP1 is not served; use FSDP2 (configs/trainer/fsdp2.yaml)"
+        )
+    if "xla" in name:
+        raise UserError(
+            f"trainer.strategy={strategy}: TPUs are not served; use one of configs/trainer/ (cpu, gpu, ddp, "
+            "fsdp2, deepspeed_zero2, deepspeed_zero3)"
+        )
+
+
+def data_parallel(mesh: DeviceMesh) -> DeviceMesh:
+    """The one dimension of a strategy's mesh that policies are split over.
+
+    Raises:
+        UserError: If single matrices are to be split as well.
+    """
+    if mesh["tensor_parallel"].size() > 1:
+        raise UserError(
+            "tensor_parallel_size of ModelParallelStrategy must be 1: policies are split by layers; raise "
+            "data_parallel_size (configs/trainer/fsdp2.yaml)"
+        )
+    return mesh["data_parallel"]
 
 
 def shard_policy(policy: QwenVLPolicy, mesh: DeviceMesh) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 
 import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 __all__ = ["Termination"]
@@ -16,7 +18,8 @@ class Termination:
     """Whether a run was told to end.
 
     On several ranks Lightning's handler calls a collective, which waits for ever if another rank is inside of
-    another one. This one takes note alone, and ranks agree where all of them come by.
+    another one, and with a single process it ends the run between two micro-batches of a step. This one takes
+    note alone, and ranks agree where all of them come by.
     """
 
     def __init__(self) -> None:
@@ -27,9 +30,9 @@ class Termination:
         """Take SIGTERM over from Lightning, which has set its handler by then and restores the one before it.
 
         Args:
-            trainer: Of the run; with a single process Lightning's handler stays.
+            trainer: Of the run.
         """
-        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():
             self._trainer = trainer
             signal.signal(signal.SIGTERM, self._note)
 
@@ -46,9 +49,30 @@ class Termination:
         if trainer.strategy.reduce_boolean_decision(self.told(trainer), all=False):
             raise SIGTERMException
 
+    def save_and_leave_together(self, trainer: L.Trainer) -> None:
+        """The same, behind a checkpoint from which ``--ckpt_path=last`` continues.
+
+        Raises:
+            SIGTERMException: On all ranks alike.
+        """
+        try:
+            self.leave_together(trainer)
+        except SIGTERMException:
+            _save_last(trainer)
+            raise
+
     def _note(self, signum: int, frame: FrameType | None) -> None:
         assert self._trainer is not None
         launcher = self._trainer.strategy.launcher
         if launcher is not None and not self._noted:
             launcher.kill(signum)  # the processes that this one started
         self._noted = True
+
+
+def _save_last(trainer: L.Trainer) -> None:
+    """Write what the run's ModelCheckpoint calls its last checkpoint, if it keeps one."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
+            name = f"{callback.CHECKPOINT_NAME_LAST}{callback.FILE_EXTENSION}"
+            trainer.save_checkpoint(Path(callback.dirpath) / name)
+            return

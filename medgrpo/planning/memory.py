@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from medgrpo.planning.four_bits import four_bit_bytes, largest_matrix
 from medgrpo.planning.groups import group_tokens
 from medgrpo.planning.parameters import parameters, trainable_parameters
 from medgrpo.planning.shapes import ModelShape, TextShape
@@ -37,7 +38,8 @@ def model_memory(shape: ModelShape, sizes: RunSizes) -> Bytes:
     """Weights and what trains them, as the strategy shards them.
 
     Frozen weights are bfloat16; what is trained is float32, with gradients, AdamW's two moments, and for a
-    full fine-tuning the bfloat16 copies that autocast makes for a forward.
+    full fine-tuning the bfloat16 copies that autocast makes for a forward. Under QLoRA the language layers'
+    linear maps are in four bits, and one at a time is in bfloat16.
     """
     trained = trainable_parameters(shape, sizes.rank)
     frozen = sum(parameters(shape).values()) - (trained if sizes.rank is None else 0)
@@ -49,6 +51,10 @@ def model_memory(shape: ModelShape, sizes: RunSizes) -> Bytes:
         "gradients, float32": 4 * trained / optimizer,
         "AdamW, float32": 8 * trained / optimizer,
     }
+    if sizes.quantize is not None:
+        held["frozen weights, bfloat16"] -= 2 * shape.text.layers * shape.text.layer_weights
+        held["frozen weights, four bits"] = four_bit_bytes(shape.text)
+        held["one matrix out of four bits, bfloat16"] = largest_matrix(shape.text)
     if sizes.rank is None:
         held["copies of trained weights, bfloat16"] = 2 * trained / weights
     if sizes.strategy == "fsdp2":

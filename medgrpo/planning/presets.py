@@ -1,6 +1,9 @@
 """Configurations of the released checkpoints, as their ``config.json`` on the Hugging Face hub has them.
 
-Only what shapes the model and its tokens; transformers builds a model from each.
+Only what shapes the model and its tokens; transformers builds a model from each. The sources are
+Qwen/Qwen2.5-VL-7B-Instruct, Qwen/Qwen2.5-VL-3B-Instruct (revision 66285546) and Qwen/Qwen3-VL-4B-Instruct
+(revision ebb281ec). What the tests build from them has as many parameters as these checkpoints have numbers:
+16,584,333,312, 7,509,245,952 and 8,875,631,616 bytes of bfloat16.
 """
 
 from __future__ import annotations

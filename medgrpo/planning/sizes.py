@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from medgrpo.errors import UserError
+
+if TYPE_CHECKING:
+    from medgrpo.modules.quantization import Quantization
 
 __all__ = ["GPUS", "Gpu", "RunSizes", "Strategy"]
 
@@ -62,6 +65,7 @@ class RunSizes:
         text: Text tokens of a prompt.
         answer: Tokens of an answer.
         rank: Of LoRA; None trains the language model itself.
+        quantize: Format of the language model's own weights under the adapters; None keeps bfloat16.
         gpus: Data-parallel GPUs.
         strategy: What they shard.
         groups_per_batch: Groups of a micro-batch.
@@ -78,6 +82,7 @@ class RunSizes:
     text: int = 256
     answer: int = 256
     rank: int | None = 64
+    quantize: Quantization | None = None
     gpus: int = 8
     strategy: Strategy = "ddp"
     groups_per_batch: int = 1
@@ -95,6 +100,10 @@ class RunSizes:
             raise UserError("group must be at least 2: one answer has no baseline")
         if self.prompts % self.gpus:
             raise UserError(f"{self.prompts} prompts do not divide among {self.gpus} GPUs")
+        if self.quantize is not None and (self.rank is None or self.strategy == "fsdp2"):
+            raise UserError(
+                "four-bit weights are frozen and whole: plan them with adapters, and not under fsdp2"
+            )
         if not 0 < self.vllm_share < 1:
             raise UserError(f"vllm share must be between 0 and 1, got {self.vllm_share:g}")
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medgrpo.planning.four_bits import four_bit_reads
 from medgrpo.planning.memory import answer_kv, prompt_kv
 from medgrpo.planning.shapes import ModelShape
 from medgrpo.planning.sizes import Gpu, RunSizes
@@ -39,20 +40,29 @@ def decode_bytes(shape: ModelShape, sizes: RunSizes) -> float:
     """Bytes that the hf engine reads on one GPU to decode its share of a round.
 
     Every step reads the weights of the language model, the prompts' keys and values once for all their
-    answers, and the answers' own, on average half of what they grow to.
+    answers, and the answers' own, on average half of what they grow to. Four-bit weights are written out in
+    bfloat16 first.
     """
-    return _decode_bytes(shape, sizes, copies=1)
+    layers = _layer_reads(shape) if sizes.quantize is None else four_bit_reads(shape.text)
+    return _decode_bytes(shape, sizes, layers, copies=1)
 
 
 def decode_bytes_vllm(shape: ModelShape, sizes: RunSizes) -> float:
-    """As :func:`decode_bytes` in the same batches, but every answer reads its prompt's blocks for itself."""
-    return _decode_bytes(shape, sizes, copies=sizes.group)
+    """As :func:`decode_bytes` in the same batches, but every answer reads its prompt's blocks for itself.
+
+    vLLM is handed weights in bfloat16, whatever the trainer keeps.
+    """
+    return _decode_bytes(shape, sizes, _layer_reads(shape), copies=sizes.group)
 
 
-def _decode_bytes(shape: ModelShape, sizes: RunSizes, copies: int) -> float:
+def _layer_reads(shape: ModelShape) -> int:
+    return 2 * shape.text.layers * shape.text.layer_weights
+
+
+def _decode_bytes(shape: ModelShape, sizes: RunSizes, layers: int, copies: int) -> float:
     text = shape.text
     batches = math.ceil(sizes.prompts_per_gpu / sizes.decoded_together)
-    weights = 2 * (text.layers * text.layer_weights + text.vocabulary * text.width)
+    weights = layers + 2 * text.vocabulary * text.width
     step = weights + prompt_kv(text, sizes, copies) + answer_kv(text, sizes) / 2
     return batches * (sizes.answer - 1) * step
 

@@ -29,7 +29,15 @@ from medgrpo.types import (
     Sample,
 )
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "judge_row", "rollout_from_row", "rollout_row"]
+__all__ = [
+    "CLIP_COLUMNS",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "clip_from_row",
+    "judge_row",
+    "rollout_from_row",
+    "rollout_row",
+]
 
 SCHEMA_VERSION = 1
 """Raised when a column changes its meaning or goes; a new column alone does not raise it."""
@@ -109,7 +117,7 @@ SCHEMA = pa.schema(
         ("clip_fps", pa.float64()),
         ("clip_start", pa.float64()),
         ("clip_end", pa.float64()),
-        ("review_clip", pa.string()),
+        ("review_clip", pa.string()),  # null: films are found by a hash of the clip's files
         ("parsed_json", pa.string()),
         ("parse_status", pa.string()),
         ("components", pa.list_(_COMPONENT)),
@@ -125,6 +133,9 @@ SCHEMA = pa.schema(
     ]
 )
 """One answer a row. Columns that a reader does not know are left alone, missing ones are null."""
+
+CLIP_COLUMNS = ("frames", "video_path", "clip_fps", "clip_start", "clip_end")
+"""Where a row's clip is, for :func:`clip_from_row`."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -288,6 +299,22 @@ def _component_from_row(row: Mapping[str, Any]) -> ComponentScore:
     return ComponentScore(**fields, factors=dict(row["factors"]))
 
 
+def clip_from_row(row: Mapping[str, Any]) -> Clip:
+    """The clip of a row, its paths as they were stored.
+
+    Args:
+        row: At least :data:`CLIP_COLUMNS`.
+    """
+    return Clip(
+        frames=tuple(Path(frame["path"]) for frame in row["frames"]),
+        video=None if row["video_path"] is None else Path(row["video_path"]),
+        fps=row["clip_fps"],
+        times=tuple(frame["time"] for frame in row["frames"]),
+        start=row["clip_start"],
+        end=row["clip_end"],
+    )
+
+
 def rollout_from_row(row: Mapping[str, Any]) -> Rollout:
     """The rollout that a row holds, for rewards and judges that look at stored answers again.
 
@@ -298,14 +325,6 @@ def rollout_from_row(row: Mapping[str, Any]) -> Rollout:
         The rollout as it was written, tuples inside JSON structures read back as lists.
     """
     region, canvas = row["region"], row["canvas"]
-    clip = Clip(
-        frames=tuple(Path(frame["path"]) for frame in row["frames"]),
-        video=None if row["video_path"] is None else Path(row["video_path"]),
-        fps=row["clip_fps"],
-        times=tuple(frame["time"] for frame in row["frames"]),
-        start=row["clip_start"],
-        end=row["clip_end"],
-    )
     sample = Sample(
         key=row["sample_key"],
         id=row["sample_id"],
@@ -317,7 +336,7 @@ def rollout_from_row(row: Mapping[str, Any]) -> Rollout:
         question=row["question"],
         answer=row["reference_text"],
         truth=_unjson(row["truth_json"]),
-        clip=clip,
+        clip=clip_from_row(row),
         region=None if region is None else Region(frame=Path(region["frame"]), box=Box(*region["box"])),
         canvas=None if canvas is None else Canvas(width=canvas["width"], height=canvas["height"]),
         metadata=_unjson(row["metadata_json"]),

@@ -10,11 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from medgrpo.errors import UserError
 from medgrpo.rollout.schema import rollout_from_row
-from medgrpo.rollout.store import RolloutStore, current_shards, find_shards, read_shard
+from medgrpo.rollout.shards import beside_merging, current_shards, list_shards, read_rows
+from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import Completion, Reward, Rollout
 
 __all__ = ["StoredAnswers", "group_id", "stored_answers"]
@@ -106,11 +105,14 @@ def stored_answers(store: RolloutStore, round_index: int, rank: int) -> StoredAn
     """
     if not store.settings:
         return None
-    shards = current_shards(read_shard(path) for path in find_shards(store.root, store.run_id, round_index))
-    for shard in shards:
+    return beside_merging(lambda: _stored_answers(store, round_index, rank))
+
+
+def _stored_answers(store: RolloutStore, round_index: int, rank: int) -> StoredAnswers | None:
+    for shard in current_shards(list_shards(store.root, store.run_id, round_index)):
         if shard.rank != rank or shard.settings != store.settings:
             continue
-        rows = pq.ParquetFile(shard.path).read().to_pylist()
+        rows = read_rows(shard).to_pylist()
         if rows and all(row["policy_hash"] == store.policy_hash for row in rows):
             return StoredAnswers(round_index, [rollout_from_row(row) for row in rows], str(shard.path))
     return None

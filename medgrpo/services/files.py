@@ -38,8 +38,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        _make_folders(path.parent)
-        with temporary.open("wb") as file:
+        with _new_file(temporary) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -122,6 +121,14 @@ def _told(path: Path, error: OSError) -> str:
         if reason is None
         else (f"{path}: cannot be written: {reason} (paths.root of a training run)")
     )
+
+
+def _new_file(path: Path) -> BinaryIO:
+    for _ in range(3):
+        _make_folders(path.parent)
+        with suppress(FileNotFoundError):  # who tidies up may remove a folder that is still empty
+            return path.open("wb")
+    return path.open("wb")
 
 
 def _make_folders(folder: Path) -> None:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.show.charts import Lane, box_overlay, curve_chart, timeline
+from app.show.charts import Lane, box_overlay, timeline
 from app.show.html import Html, el, number, signed, table, word_difference
 from tests.app.scene import ATTACK
 
@@ -82,24 +82,6 @@ def test_a_table_keeps_cells_and_escapes_the_rest() -> None:
     assert read.tags.count("tr") == 3
     assert "b" not in read.tags
     assert ("rowspan", "2") in read.attributes
-
-
-def test_a_curve_is_drawn_to_scale() -> None:
-    chart = curve_chart([(0, 0.0, 0.0, 0.0), (4, 1.0, 0.5, 1.0)], 0.5, "reward")
-    line = re.search(r'<polyline points="([^"]*)"', chart)
-    assert line is not None
-    (x0, y0), (x1, y1) = (tuple(map(float, pair.split(","))) for pair in line[1].split())
-    assert x1 > x0
-    assert y1 < y0  # upwards
-    dashed = re.search(r'y1="([0-9.]+)" y2="[0-9.]+" class="reference"', chart)
-    assert dashed is not None
-    assert abs(float(dashed[1]) - (y0 + y1) / 2) < 0.1
-    assert "round 4: average 1.00, middle half 0.50 to 1.00" in chart
-
-
-def test_a_curve_of_one_round_and_of_equal_values() -> None:
-    for value in (0.0, -2.0, 7.0):
-        Reader(curve_chart([(3, value, value, value)], None, "x"))
 
 
 def test_lanes_are_in_proportion_and_escaped() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from app.index import MEASURES, RolloutIndex
+from app.index import MEASURES, GroupFilter, GroupRow, RolloutIndex, curves
 from medgrpo.errors import UserError
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import Judgement
@@ -28,18 +29,19 @@ def test_numbers_agree_with_numpy(tmp_path: Path) -> None:
         write(tmp_path, step, found)
     index = RolloutIndex(tmp_path)
     assert index.refresh()
-    points = index.curves("r", "reward")
+    points = curves(index, "r", "reward")
     assert [(p.step, p.count) for p in points] == [(0, 3), (1, 2)]
     for point in points:
         finite = [v for v in values[point.step] if not math.isnan(v)]
         expected = [np.mean(finite), *np.quantile(finite, [0.25, 0.75])]
         np.testing.assert_allclose([point.mean, point.p25, point.p75], expected)
         assert point.reference == 0.5  # a typical answer of the frozen statistics, under a logistic scale
-    (raw, _) = index.curves("r", "raw")
+    (raw, _) = curves(index, "r", "raw")
     assert (raw.series, raw.mean, raw.reference) == ("metric", pytest.approx(0.3), 0.4)
-    (surprise, _) = index.curves("r", "surprise")
+    (surprise, _) = curves(index, "r", "surprise")
     assert surprise.mean == pytest.approx(0.875)  # mean of 0.5 and 1.25
-    assert all(index.curves("r", measure) for measure in MEASURES)
+    # neither a structure nor a judge was asked for
+    assert [measure for measure in MEASURES if not curves(index, "r", measure)] == ["format", "judge"]
     assert index.steps("r") == [1, 0]
     assert index.pairs("r") == [("AVOS", "video_summary", 6, 0, 0, 0)]
 
@@ -56,7 +58,7 @@ def test_only_what_changed_is_taken_in(tmp_path: Path) -> None:
     assert index.runs()[0].answers == 2
     write(tmp_path, 1, [0.5] * 4, attempt=1)  # a restart wins over it
     assert index.refresh()
-    assert [p.mean for p in index.curves("r", "reward")] == [0.1, 0.5]
+    assert [p.mean for p in curves(index, "r", "reward")] == [0.1, 0.5]
     gone.unlink()
     assert not index.refresh()
     for path in tmp_path.rglob("*.parquet"):
@@ -114,16 +116,20 @@ def test_groups_filter_order_and_open(tmp_path: Path) -> None:
         )
     index = RolloutIndex(tmp_path)
     index.refresh()
-    assert [(g.step, g.group_id) for g in index.groups("r")][:3] == [(2, "s"), (2, "t"), (1, "s")]
-    assert {g.group_id for g in index.groups("r", task="tal")} == {"t"}
-    assert {g.group_id for g in index.groups("r", dataset="AVOS")} == {"s"}
-    assert [g.step for g in index.groups("r", step=1)] == [1, 1]
-    assert [g.mean for g in index.groups("r", order="best", limit=2)] == pytest.approx([2.05, 1.05])
-    assert [g.mean for g in index.groups("r", order="worst", limit=1)] == pytest.approx([0.05])
-    assert index.groups("r", order="spread", limit=1)[0].group_id == "s"
-    (group,) = index.groups("r", step=2, task="tal")
+
+    def listed(order: str = "newest", limit: int = 200, **filters: Any) -> list[GroupRow]:
+        return index.groups(GroupFilter("r", **filters), order, limit=limit)[0]
+
+    assert [(g.step, g.group_id) for g in listed()][:3] == [(2, "s"), (2, "t"), (1, "s")]
+    assert {g.group_id for g in listed(task="tal")} == {"t"}
+    assert {g.group_id for g in listed(dataset="AVOS")} == {"s"}
+    assert [g.step for g in listed(step=1)] == [1, 1]
+    assert [g.mean for g in listed("best", 2)] == pytest.approx([2.05, 1.05])
+    assert [g.mean for g in listed("worst", 1)] == pytest.approx([0.05])
+    assert listed("spread", 1)[0].group_id == "s"
+    (group,) = listed(step=2, task="tal")
     assert (group.unreadable, group.skip_reason, group.judge_mean) == (1, "zero_variance", None)
-    assert index.groups("r", step=2, task="video_summary")[0].judge_mean == 4.0
+    assert listed(step=2, task="video_summary")[0].judge_mean == 4.0
     assert [row["sample_index"] for row in index.group("r", 1, "s")] == [0, 1]
     assert index.group("r", 1, "' OR 1=1 --") == []
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import yaml
 
 from medgrpo.rewards import Statistics, summarise
 from medgrpo.rollout.store import find_shards, read_rollouts, read_shard
-from tests.integration.conftest import REPOSITORY
+from tests.forks import Ended, run_medgrpo
 from tests.modules import grpo_scene as scenes
 
 TASKS = dict.fromkeys(("tal", "stg", "video_summary", "region_caption"), 1.0)
@@ -88,22 +86,18 @@ def _config(scene: Path) -> dict[str, Any]:
     }
 
 
-def _fit(scene: Path, out: Path, *options: str, **stop: Any) -> subprocess.CompletedProcess[str]:
-    """Start or go on with a run, which may end at a moment."""
+def _fit(scene: Path, out: Path, *options: str, ranks: int = 1, **stop: Any) -> Ended:
+    """Start or go on with a run, which may end at a moment; how its first process ended."""
     arguments = [f"--config={scene / 'run.yaml'}", f"--paths.root={out}", "--ckpt_path=last", *options]
     if stop:
         config = scene / "stop.yaml"
         callback = {"class_path": "tests.integration.stops.Stop", "init_args": stop}
         config.write_text(yaml.safe_dump({"trainer": {"callbacks": {"stop": callback}}}))
         arguments.append(f"--config={config}")
-    return subprocess.run(
-        [sys.executable, "-m", "medgrpo", "fit", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    first, *others = run_medgrpo("fit", *arguments, ranks=ranks)
+    # The others wait for one that was killed in vain, and end as it does otherwise.
+    assert all((other.returncode == 0) is (first.returncode != -signal.SIGKILL) for other in others)
+    return first
 
 
 def _answers(out: Path) -> pa.Table:
@@ -126,11 +120,22 @@ def _parts(out: Path) -> list[Path]:
     return [path for path in out.rglob("*") if path.suffix in (".part", ".old", ".tmp")]
 
 
-def _assert_stopped(done: subprocess.CompletedProcess[str]) -> None:
+def _assert_stopped(done: Ended) -> None:
     """The run ended by SIGTERM, in one line."""
     assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
     assert done.stderr.count("stopped by SIGTERM; the same command with --ckpt_path=last continues") == 1
     assert "Traceback" not in done.stderr
+
+
+def _assert_same_end(broken: Path, whole: Path) -> None:
+    """Answers, weights, what normalisation and advantages remember, and metrics, bit for bit."""
+    assert _answers(broken).equals(_answers(whole))
+    ends = [torch.load(out / "run/checkpoints/last.ckpt", weights_only=True) for out in (whole, broken)]
+    for name, weight in ends[0]["state_dict"].items():
+        assert torch.equal(weight, ends[1]["state_dict"][name]), name
+    assert ends[0]["reward"] == ends[1]["reward"]
+    assert ends[0]["advantage"] == ends[1]["advantage"]
+    assert _metrics(broken) == _metrics(whole)
 
 
 def test_killed_again_and_again_it_ends_like_one_that_was_left_alone(scene: Path, tmp_path: Path) -> None:
@@ -154,34 +159,38 @@ def test_killed_again_and_again_it_ends_like_one_that_was_left_alone(scene: Path
     done = _fit(scene, broken)
     assert done.returncode == 0, done.stderr[-3000:]
 
-    assert _answers(broken).equals(_answers(whole))
+    _assert_same_end(broken, whole)
     attempts = {shard.step: shard.attempt for shard in map(read_shard, find_shards(broken, "run"))}
     # Rounds 1 and 2 were stored by starts that did not end them: read by the next, not sampled again.
     assert attempts == {0: 0, 1: 0, 2: 1, 3: 2, 4: 2}
     assert len(find_shards(broken, "run")) == ROUNDS
-    ends = [torch.load(out / "run/checkpoints/last.ckpt", weights_only=True) for out in (whole, broken)]
-    for name, weight in ends[0]["state_dict"].items():
-        assert torch.equal(weight, ends[1]["state_dict"][name]), name
-    assert ends[0]["reward"] == ends[1]["reward"]
-    assert ends[0]["advantage"] == ends[1]["advantage"]
-    logged = _metrics(broken)
-    assert logged == _metrics(whole)
-    assert any(name.endswith("/reward_mean") for _, name in logged)
+    assert any(name.endswith("/reward_mean") for _, name in _metrics(broken))
     assert (broken / "hf/model.safetensors").read_bytes() == (whole / "hf/model.safetensors").read_bytes()
     # What a killed process was writing is gone.
     assert not _parts(broken)
 
 
 @pytest.mark.slow
-def test_two_processes_leave_together_and_read_their_answers_back(scene: Path, tmp_path: Path) -> None:
-    ranks = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=0")
+def test_two_processes_end_alike_when_one_is_killed_and_leave_together_when_one_is_told(
+    scene: Path, tmp_path: Path
+) -> None:
+    two = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=0", "--trainer.max_epochs=2")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
 
-    def stored() -> list[tuple[int, int, int]]:
-        return sorted((s.step, s.rank, s.attempt) for s in map(read_shard, find_shards(tmp_path, "run")))
+    def stored(out: Path) -> list[tuple[int, int, int]]:
+        return sorted((s.step, s.rank, s.attempt) for s in map(read_shard, find_shards(out, "run")))
 
+    done = _fit(scene, whole, *two, ranks=2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = _fit(scene, broken, *two, ranks=2, moment="train", round_index=0)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    assert stored(broken) == [(0, 0, 0), (0, 1, 0)]
     # One process is told while the other one waits for it.
-    _assert_stopped(_fit(scene, tmp_path, *ranks, moment="train", round_index=0, by="SIGTERM"))
-    assert stored() == [(0, 0, 0), (0, 1, 0)]
-    _assert_stopped(_fit(scene, tmp_path, *ranks, moment="generate", round_index=1, by="SIGTERM"))
-    assert stored() == [(0, 0, 0), (0, 1, 0)]
-    assert (tmp_path / "run/checkpoints/last.ckpt").is_file()
+    _assert_stopped(_fit(scene, broken, *two, ranks=2, moment="generate", round_index=1, by="SIGTERM"))
+    assert stored(broken) == [(0, 0, 0), (0, 1, 0)]
+    assert (broken / "run/checkpoints/last.ckpt").is_file()
+    done = _fit(scene, broken, *two, ranks=2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert stored(broken) == [(0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1)]
+    _assert_same_end(broken, whole)
+    assert not _parts(broken)

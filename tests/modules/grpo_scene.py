@@ -1,13 +1,8 @@
-"""A tiny run of GRPO: the synthetic world, a tiny Qwen2.5-VL, real rewards, in seconds.
-
-As a program, ``python tests/modules/grpo_scene.py FOLDER DEVICES`` trains it on several processes: once with
-a reward that fails on the second of them, and once more as one process would.
-"""
+"""A tiny run of GRPO: the synthetic world, a tiny Qwen2.5-VL, real rewards, in seconds."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from medgrpo.data.grpo import GRPOData
 from medgrpo.data.records import read_rows
 from medgrpo.data.synthetic.writer import write_world
+from medgrpo.errors import UserError
 from medgrpo.modules.gradient_shares import GradientShares
 from medgrpo.modules.grpo import GRPOModule
 from medgrpo.modules.policy import QwenVLPolicy
@@ -158,12 +154,11 @@ def weights(module: GRPOModule) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in module.policy.named_parameters()}
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
-    ddp = {"devices": int(sys.argv[2]), "strategy": "ddp"}
-    broken_on_rank_1 = BrokenReward if int(os.environ.get("LOCAL_RANK", "0")) == 1 else VowelReward
-    run, grpo, rounds_of_data = make_run(
+def train_on_two_ranks(folder: Path) -> None:
+    """Once with a reward that fails on the second of them, and once more as one process would."""
+    ddp = {"devices": 2, "strategy": "ddp"}
+    broken_on_rank_1 = BrokenReward if os.environ["LOCAL_RANK"] == "1" else VowelReward
+    run, module, data = make_run(
         folder,
         folder / "ddp",
         trainer=ddp,
@@ -172,10 +167,27 @@ if __name__ == "__main__":
         data={"tokens_per_batch": DDP_TOKENS},
         callbacks=[GradientShares(every=2)],  # of the first round alone
     )
-    run.fit(grpo, rounds_of_data)
-    torch.save(weights(grpo), folder / "ddp" / f"weights-{run.global_rank}.pt")
+    run.fit(module, data)
+    torch.save(weights(module), folder / "ddp" / f"weights-{run.global_rank}.pt")
     shares = {name: float(v) for name, v in run.callback_metrics.items() if "/grad_share/" in name}
     torch.save(shares, folder / "ddp" / f"shares-{run.global_rank}.pt")
-    run, grpo, rounds_of_data = one_step_rounds(folder, folder / "ddp-as-one", ddp)
-    run.fit(grpo, rounds_of_data)
-    torch.save((weights(grpo), metrics(run)), folder / "ddp-as-one" / f"result-{run.global_rank}.pt")
+    run, module, data = one_step_rounds(folder, folder / "ddp-as-one", ddp)
+    run.fit(module, data)
+    torch.save((weights(module), metrics(run)), folder / "ddp-as-one" / f"result-{run.global_rank}.pt")
+
+
+def stop_on_two_ranks(folder: Path) -> int:
+    """A reward fails on the second rank alone, which is to end the run: 2 where it did so in one line."""
+    broken_on_rank_1 = BrokenReward if os.environ["LOCAL_RANK"] == "1" else VowelReward
+    run, module, data = make_run(
+        folder,
+        folder / "ddp-stop",
+        trainer={"devices": 2, "strategy": "ddp"},
+        module={"reward": make_reward(broken_on_rank_1), "on_failed_reward": "stop"},
+    )
+    try:
+        run.fit(module, data)
+    except UserError as error:
+        print(error)
+        return 2
+    return 0

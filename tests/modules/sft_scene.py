@@ -1,19 +1,16 @@
-"""A tiny run of supervised fine-tuning: clips of one colour each, with two questions a clip, in seconds.
-
-As a program, ``python tests/modules/sft_scene.py RECORDS FOLDER MAX_BAD_CLIPS`` trains on two processes.
-"""
+"""A tiny run of supervised fine-tuning: clips of one colour each, with two questions a clip, in seconds."""
 
 from __future__ import annotations
 
 import os
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
@@ -67,6 +64,18 @@ def spoil(records: Path, *clips: int) -> None:
         path.write_bytes(path.read_bytes()[:200])
 
 
+class Terminate(Callback):
+    """Sends SIGTERM to one process before a micro-batch, as a scheduler may in the middle of a step."""
+
+    def __init__(self, batch: int, rank: int = 0) -> None:
+        self.batch = batch
+        self.rank = rank
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if (batch_idx, trainer.global_rank) == (self.batch, self.rank):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def fit(
     records: Path,
     folder: Path,
@@ -117,9 +126,8 @@ def fit(
     return module
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    out = Path(sys.argv[2])
+def train_on_two_ranks(records: Path, folder: Path, max_bad_clips: int) -> None:
+    """Five steps; each rank leaves its weights."""
     ddp = {"devices": 2, "strategy": "ddp"}
-    trained = fit(Path(sys.argv[1]), out, 5, trainer=ddp, clips_per_batch=1, max_bad_clips=int(sys.argv[3]))
-    torch.save(trained.policy.state_dict(), out / f"weights-{os.environ.get('LOCAL_RANK', '0')}.pt")
+    trained = fit(records, folder, 5, trainer=ddp, clips_per_batch=1, max_bad_clips=max_bad_clips)
+    torch.save(trained.policy.state_dict(), folder / f"weights-{os.environ['LOCAL_RANK']}.pt")

@@ -1,4 +1,4 @@
-"""GRPO on weights in pieces: ``torchrun --nproc-per-node 2 tests/modules/sharded_scene.py FOLDER``.
+"""GRPO on weights in pieces.
 
 Runs of one optimizer step a round under FSDP2 on the CPU. Answers come from a whole copy of the policy that
 weights are handed over to, as from vLLM.
@@ -6,7 +6,6 @@ weights are handed over to, as from vLLM.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,9 +89,8 @@ def fingerprint_after_a_look(module: Any, data: Any) -> str:
     return str(module.policy.fingerprint())
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
+def train_on_two_ranks(folder: Path) -> None:
+    """All kinds of runs; what is compared lies in their folders."""
     for kind, last_round in KINDS.items():
         out, last = folder / f"sharded-{kind}", None
         for rounds in range(1, last_round + 1):  # each in a run of its own, from the checkpoint of the former

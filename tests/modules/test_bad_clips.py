@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from medgrpo.data.batch import PolicyBatch
 from medgrpo.data.clip_data import BAD_CLIPS
 from medgrpo.errors import UserError
 from medgrpo.modules import SFTModule
+from tests import forks
 from tests.modules import sft_scene
 from tests.modules.sft_scene import fit, make_records, spoil
 
@@ -210,30 +208,19 @@ def test_validation_leaves_bad_rows_out(whole: Path, spoilt: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_two_processes_go_on_when_one_has_a_bad_batch(spoilt: Path, tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-
-    def run(limit: int, folder: Path) -> subprocess.CompletedProcess[str]:
-        names = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK")
-        environment = {name: value for name, value in os.environ.items() if name not in names}
-        return subprocess.run(
-            [sys.executable, str(Path(sft_scene.__file__)), str(spoilt), str(folder), str(limit)],
-            cwd=root,
-            env=environment | {"PYTHONPATH": str(root)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    def run(limit: int, folder: Path) -> list[forks.Ended]:
+        return forks.run(sft_scene.train_on_two_ranks, spoilt, folder, limit, ranks=2)
 
     done = run(3, tmp_path / "on")
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert [rank.returncode for rank in done] == [0, 0], done
     one, other = (torch.load(tmp_path / "on" / f"weights-{rank}.pt") for rank in (0, 1))
     assert all(torch.equal(weight, other[name]) for name, weight in one.items())
     report = _report(tmp_path / "on")
     assert len({line["row"] for line in report}) == len(report) > 1
+    said = "".join(rank.stderr for rank in done)
     for line in report:
-        assert done.stderr.count(f"row {line['row']} ({line['id']})") <= 1
-    assert done.stderr.count("rows of this clip are set aside") == len({line["clip"] for line in report})
+        assert said.count(f"row {line['row']} ({line['id']})") <= 1
+    assert said.count("rows of this clip are set aside") == len({line["clip"] for line in report})
     ended = run(1, tmp_path / "ended")
-    assert ended.returncode != 0
-    assert "more than max_bad_clips=1" in ended.stderr
+    assert all(rank.returncode != 0 for rank in ended)
+    assert any("more than max_bad_clips=1" in rank.stderr for rank in ended)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from medgrpo.rollout.store import read_rollouts
+from tests import forks
 from tests.modules import grpo_scene as scenes
 
 
@@ -25,17 +23,8 @@ def _same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> boo
 
 @pytest.mark.slow
 def test_two_processes_train_one_policy(scene: Path) -> None:
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, str(Path(scenes.__file__)), str(scene), "2"],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    for ended in forks.run(scenes.train_on_two_ranks, scene, ranks=2):
+        assert ended.returncode == 0, ended.stderr[-2000:]
     out = scene / "ddp"
     assert _same_weights(*(torch.load(out / f"weights-{rank}.pt") for rank in (0, 1)))
     shares, others = (torch.load(out / f"shares-{rank}.pt") for rank in (0, 1))
@@ -83,3 +72,10 @@ def test_two_processes_train_one_policy(scene: Path) -> None:
         read_rollouts(scene / name, "t")["completion_ids"].to_pylist() for name in ("ddp-as-one", "as-one")
     ]
     assert sorted(rows[0]) == sorted(rows[1])
+
+
+def test_both_ranks_stop_when_a_reward_fails_on_one(scene: Path) -> None:
+    ends = forks.run(scenes.stop_on_two_ranks, scene, ranks=2)
+    assert [end.returncode for end in ends] == [2, 2], ends
+    assert ends[0].stdout == ends[1].stdout
+    assert "1 group(s) of this round have a failed reward, the first: vowels (timeout)" in ends[0].stdout

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from medgrpo.modules.sharding import is_sharded, local_part, refuse_idle_rank, r
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.rollout.store import read_rollouts
 from medgrpo.rollout.vllm import VLLMEngine
+from tests import forks
 from tests.modules import grpo_scene, sharded_scene
 
 SAME = (
@@ -34,18 +32,8 @@ SAME = (
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene in which two processes have trained under FSDP2."""
     folder = grpo_scene.make_scene(tmp_path_factory.mktemp("sharding"))
-    root = Path(__file__).parents[2]
-    command = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    done = subprocess.run(
-        [sys.executable, *command, str(Path(sharded_scene.__file__)), str(folder)],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    for ended in forks.run(sharded_scene.train_on_two_ranks, folder, ranks=2, seconds=400):
+        assert ended.returncode == 0, ended.stderr[-2000:]
     return folder
 
 

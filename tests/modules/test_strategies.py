@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import pytest
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
-from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 from medgrpo import cli
 from medgrpo.compose import compose
-from medgrpo.modules import ZeROPrecision
+from medgrpo.errors import UserError
+from medgrpo.modules import QwenVLPolicy, SFTModule, ZeROPrecision
 from medgrpo.modules.precision import refuse_casting_plugin
+from medgrpo.modules.sharding import data_parallel
 from medgrpo.trainer_cli import TrainerParser
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+GRPO = [f"--config={CONFIGS / 'grpo.yaml'}", "--paths.model=m", "--paths.records=r", "--paths.statistics=s"]
 
 
 def build(*overlays: str, **changes: Any) -> L.Trainer:
@@ -63,10 +68,49 @@ def test_deepspeed_that_is_not_installed_is_told(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["medgrpo"])
     monkeypatch.setattr("medgrpo.trainer_cli.find_spec", lambda name: None)
-    files = [f"--config={CONFIGS / name}.yaml" for name in ("grpo", "trainer/deepspeed_zero2")]
-    given = ("--paths.model=m", "--paths.records=r", "--paths.statistics=s")
-    assert cli.main(["fit", *files, *given]) == 2
+    assert cli.main(["fit", *GRPO, f"--config={CONFIGS / 'trainer' / 'deepspeed_zero2.yaml'}"]) == 2
     assert "medgrpo[deepspeed]" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "told"),
+    [
+        ("fsdp", "use FSDP2 (configs/trainer/fsdp2.yaml)"),
+        ("fsdp_cpu_offload", "use FSDP2 (configs/trainer/fsdp2.yaml)"),
+        ("lightning.pytorch.strategies.FSDPStrategy", "use FSDP2 (configs/trainer/fsdp2.yaml)"),
+        ("xla", "TPUs are not served"),
+    ],
+)
+def test_strategies_that_are_not_served_end_in_one_line(
+    strategy: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["medgrpo"])
+    assert cli.main(["fit", *GRPO, f"--trainer.strategy={strategy}"]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"medgrpo: error: trainer.strategy={strategy}: ")
+    assert told in line
+
+
+def test_a_trainer_of_ones_own_is_refused_alike() -> None:
+    module = SFTModule(QwenVLPolicy("nowhere"))
+    module._trainer = SimpleNamespace(strategy=FSDPStrategy())  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"FSDP1 is not served; use FSDP2 \(configs/trainer/fsdp2\.yaml\)"):
+        module.setup("fit")
+
+
+def test_matrices_are_not_split() -> None:
+    meshes: Any = {name: SimpleNamespace(size=lambda: 2) for name in ("data_parallel", "tensor_parallel")}
+    with pytest.raises(UserError, match="tensor_parallel_size of ModelParallelStrategy must be 1"):
+        data_parallel(meshes)
+    meshes["tensor_parallel"].size = lambda: 1
+    assert data_parallel(meshes) is meshes["data_parallel"]
+
+
+@pytest.mark.parametrize(("text", "said"), [("Setting accelerator to CPU. If you", False), ("other", True)])
+def test_deepspeed_says_nothing_where_commands_print(text: str, said: bool) -> None:
+    logger = logging.getLogger("DeepSpeed")
+    record = logger.makeRecord(logger.name, logging.WARNING, __file__, 1, text, (), None)
+    assert bool(logger.filter(record)) is said
 
 
 @pytest.mark.parametrize("stage", [2, 3])

@@ -45,9 +45,23 @@ def test_parts_of_the_released_models_are_those_of_their_classes(name: str) -> N
     assert parameters(model_shape(name)) == by_part(built(PRESETS[name]))
 
 
-def test_the_seven_billion_are_those_of_the_checkpoint() -> None:
-    # The index of the released bfloat16 weights says so many bytes.
-    assert 2 * sum(parameters(model_shape("qwen2.5-vl-7b")).values()) == 16_584_333_312
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("qwen2.5-vl-7b", 16_584_333_312),
+        ("qwen2.5-vl-3b", 7_509_245_952),
+        ("qwen3-vl-4b", 8_875_631_616),
+    ],
+)
+def test_presets_are_as_large_as_the_released_checkpoints(name: str, size: int) -> None:
+    # What the index of the released bfloat16 weights says (total_size).
+    assert 2 * sum(parameters(model_shape(name)).values()) == size
+
+
+def test_the_vision_part_of_the_four_billion_is_that_of_the_checkpoint() -> None:
+    # Bytes of the 315 tensors below model.visual in the released shards.
+    parts = parameters(model_shape("qwen3-vl-4b"))
+    assert 2 * (parts["vision tower"] + parts["projector"]) == 830_695_424
 
 
 @pytest.mark.parametrize("family", FAMILIES)

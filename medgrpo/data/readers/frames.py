@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from medgrpo.data.readers.base import Overlay, VideoError, check_indices, resize_frame
 from medgrpo.types import Clip
 
-__all__ = ["FrameListReader"]
+__all__ = ["FrameListReader", "read_image"]
 
 
 class FrameListReader:
@@ -110,26 +111,41 @@ class FrameListReader:
         return np.unique(np.append(positions, 0)).astype(int).tolist()
 
     def _open(self, index: int, header_only: bool = False) -> np.ndarray:
-        from PIL import Image
+        return read_image(self.clip.frames[index], f"frame {index} of the clip", header_only)
 
-        path = self.clip.frames[index]
-        where = f"frame {index} of the clip"
-        try:
-            if not stat.S_ISREG(mode := path.stat().st_mode):
-                kind = "is a directory, not an image" if stat.S_ISDIR(mode) else "is not a regular file"
-                raise VideoError(path, f"{where} {kind}")  # a pipe would be waited on for ever
-            with Image.open(path) as image:
-                if header_only:
-                    return np.broadcast_to(np.uint8(0), (image.height, image.width, 3))
-                return np.asarray(image.convert("RGB"))
-        except FileNotFoundError:
-            raise VideoError(path, f"{where} is missing") from None
-        except Image.UnidentifiedImageError as error:
-            raise VideoError(path, f"{where} is not an image that Pillow can read") from error
-        except Image.DecompressionBombError as error:
-            raise VideoError(path, f"{where} is too large: {error}") from error
-        except (OSError, SyntaxError, ValueError) as error:
-            raise VideoError(path, f"{where} is broken: {_first_line(error)}") from error
+
+def read_image(path: Path, name: str, header_only: bool = False) -> np.ndarray:
+    """An image file as RGB.
+
+    Args:
+        path: The file.
+        name: What it is, for messages: ``frame 3 of the clip``.
+        header_only: Read its size alone; all pixels are 0.
+
+    Returns:
+        uint8 ``[H, W, 3]``, not to be written to.
+
+    Raises:
+        VideoError: If it is missing, no regular file, no image, too large or broken.
+    """
+    from PIL import Image
+
+    try:
+        if not stat.S_ISREG(mode := path.stat().st_mode):
+            kind = "is a directory, not an image" if stat.S_ISDIR(mode) else "is not a regular file"
+            raise VideoError(path, f"{name} {kind}")  # a pipe would be waited on for ever
+        with Image.open(path) as image:
+            if header_only:
+                return np.broadcast_to(np.uint8(0), (image.height, image.width, 3))
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise VideoError(path, f"{name} is missing") from None
+    except Image.UnidentifiedImageError as error:
+        raise VideoError(path, f"{name} is not an image that Pillow can read") from error
+    except Image.DecompressionBombError as error:
+        raise VideoError(path, f"{name} is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise VideoError(path, f"{name} is broken: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
