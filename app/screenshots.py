@@ -16,7 +16,7 @@ from typing import Any
 
 from medgrpo.errors import MissingExtraError, UserError
 
-__all__ = ["LOOKS", "Look", "Shot", "main", "shots", "take"]
+__all__ = ["LOOKS", "Look", "Shot", "main", "shots", "shots_of_records", "take"]
 
 _QUIET_MS = 1_500
 _PATIENCE_MS = 60_000
@@ -90,6 +90,15 @@ def shots(runs: Path) -> list[Shot]:
             for one in newest:
                 found += _of_training(group_link(one.run, one.step, one.group_id))
     return found
+
+
+def shots_of_records() -> list[Shot]:
+    """The first row of the first records file, and the answer of a model to its question."""
+    row = "?file=0&row=0"
+    return [
+        Shot("data-row", f"data/{row}", ready="#record figure img", top="#record"),
+        Shot("ask-answer", f"ask/{row}", "#ask", "#answer article", "#answer"),
+    ]
 
 
 def _of_training(group: str) -> list[Shot]:
@@ -175,10 +184,10 @@ def _write(png: bytes, path: Path) -> Path:
 
 
 @contextmanager
-def _dashboard(runs: Path) -> Iterator[str]:
+def _dashboard(runs: Path, further: Sequence[str]) -> Iterator[str]:
     """The address of a dashboard with a workspace of its own, so that no review log holds these views."""
     with tempfile.TemporaryDirectory(prefix="medgrpo-screenshots-") as workspace:
-        command = [sys.executable, "-m", "app", "--runs", str(runs), "--workspace", workspace]
+        command = [sys.executable, "-m", "app", "--runs", str(runs), "--workspace", workspace, *further]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
@@ -194,22 +203,27 @@ def _dashboard(runs: Path) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take the pictures; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app.screenshots", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m app.screenshots",
+        description=__doc__,
+        epilog="Further options, such as --records and --model, are those of python -m app.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="what to show (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="names of pictures to take, without the look"
     )
-    options = parser.parse_args(arguments)
+    options, further = parser.parse_known_args(arguments)
     try:
-        wanted = shots(options.runs)
+        wanted = shots(options.runs) + (shots_of_records() if "--records" in further else [])
         if options.only:
             unknown = sorted(set(options.only) - {shot.name for shot in wanted})
             if unknown:
                 known = ", ".join(shot.name for shot in wanted)
                 raise UserError(f"--only {' '.join(unknown)}: there is no such picture; there are {known}")
             wanted = [shot for shot in wanted if shot.name in options.only]
-        with _dashboard(options.runs) as address:
+        with _dashboard(options.runs, further) as address:
             for path in take(address, wanted, options.out):
                 print(path)
     except UserError as error:

@@ -62,7 +62,7 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         except UserError as error:
             found = Listing(words=str(error))
         return {
-            rows: found.cells,
+            rows: list(found.cells),
             which_rows: page_of(el("p", found.words, class_="muted", role="status")),
             earlier: gr.update(interactive=found.earlier),
             later: gr.update(interactive=found.after is not None),
@@ -169,10 +169,10 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                     buttons=[],
                     elem_id="rows",
                 )
-                with gr.Row(elem_id="pager"):
-                    earlier = gr.Button("Earlier rows", size="sm", interactive=False)
+                with gr.Row(elem_classes="bar"):
+                    earlier = gr.Button("Earlier rows", interactive=False)
                     which_rows = gr.HTML(elem_id="which-rows")
-                    later = gr.Button("Later rows", size="sm", interactive=False)
+                    later = gr.Button("Later rows", interactive=False)
                 record = gr.HTML(elem_id="record")
             with gr.Tab("Counts"):
                 counts = gr.HTML(elem_id="counts")
@@ -185,10 +185,9 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         all_known = [stage, timer, status, counts, aside, dataset, task, *listing, record, wanted]
         page.load(on_load, None, [file, controls, first, *all_known], **private)
         file.input(on_file, file, [text, which, first, *all_known], **private)
-        for choice in filters:
-            choice.input(
-                listed_anew, [file, *filters], [first, *listing], trigger_mode="always_last", **private
-            )
+        # A text that is pasted or cleared is a change, but no input.
+        for chosen in (dataset.input, task.input, which.input, text.change):
+            chosen(listed_anew, [file, *filters], [first, *listing], trigger_mode="always_last", **private)
         first.input(listed, [file, first, *filters], listing, trigger_mode="always_last", **private)
         later.click(on_later, [file, after, *filters], [first, *listing], **private)
         earlier.click(on_earlier, [file, first, *filters], [first, *listing], **private)

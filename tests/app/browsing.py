@@ -33,12 +33,14 @@ def serving(runs: Path, *options: str) -> Iterator[str]:
     command = [sys.executable, "-m", "app", "--runs", str(runs), *options]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
-    said = server.stdout.readline()
-    assert "http://127.0.0.1:" in said
-    yield next(word for word in said.split() if word.startswith("http"))
-    server.terminate()
-    server.wait()
-    server.stdout.close()
+    try:
+        said = server.stdout.readline()
+        assert "http://127.0.0.1:" in said
+        yield next(word for word in said.split() if word.startswith("http"))
+    finally:
+        server.terminate()
+        server.wait()
+        server.stdout.close()
 
 
 @contextmanager
@@ -68,9 +70,11 @@ def watched(browser: Browser, url: str, expected: tuple[str, ...] = ()) -> Itera
     opened.on("request", lambda request: asked.append(request.url))
     opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(url)
-    yield opened
-    opened.close()
+    try:
+        opened.goto(url)
+        yield opened
+    finally:
+        opened.close()  # a server waits for those that listen before it ends
     assert asked
     assert [url for url in asked if urlsplit(url).hostname not in ("127.0.0.1", None)] == []
     assert [error for error in errors if not any(part in error for part in expected)] == []

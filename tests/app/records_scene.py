@@ -15,7 +15,7 @@ from medgrpo.modules.sampling_file import write_sampling
 from tests.app.scene import ATTACK
 from tests.modules import grpo_scene
 
-__all__ = ["ATTACK", "make_records", "patient", "row_of", "sources_on", "wait_for"]
+__all__ = ["ATTACK", "make_long", "make_records", "patient", "row_of", "sources_on", "wait_for"]
 
 
 def make_records(folder: Path) -> Path:
@@ -32,6 +32,14 @@ def make_records(folder: Path) -> Path:
     path = folder / "world" / "bad.jsonl"
     path.write_text("\n".join([*lines, "{broken " + ATTACK, "[1]"]) + "\n", encoding="utf-8")
     return folder
+
+
+def make_long(folder: Path, rows: int) -> Path:
+    """``world/long.json``: the rows of the world again and again."""
+    path = folder / "world" / "long.json"
+    known = json.loads((folder / "world" / "train.json").read_text())
+    path.write_text(json.dumps([known[k % 20] | {"id": f"row {k}"} for k in range(rows)]))
+    return path
 
 
 def _hostile(row: dict[str, Any]) -> dict[str, Any]:

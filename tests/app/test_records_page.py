@@ -26,7 +26,7 @@ from medgrpo.errors import UserError
 from medgrpo.evaluation.runner import Checkpoint
 from medgrpo.types import Box
 from tests.app.asking import text_of
-from tests.app.records_scene import ATTACK, make_records, patient, row_of, sources_on
+from tests.app.records_scene import ATTACK, make_long, make_records, patient, row_of, sources_on
 from tests.app.test_html import Reader
 
 NO_FILTERS = ("", "", "", "")
@@ -114,12 +114,9 @@ def test_text_is_found_however_it_is_spelled_and_never_across_rows(tmp_path: Pat
     assert catalogue.counts == {("unknown", "unknown"): 3}
 
 
-def test_a_long_file_is_paged_through(tmp_path: Path, scene: Path) -> None:
-    rows = json.loads((scene / "world" / "train.json").read_text())
-    (tmp_path / "world").mkdir()
-    long = [rows[k % 20] | {"id": f"row {k}"} for k in range(2 * LIMIT + 100)]
-    (tmp_path / "world" / "long.json").write_text(json.dumps(long))
-    browser = browser_on(tmp_path, "long.json")
+def test_a_long_file_is_paged_through(scene: Path) -> None:
+    make_long(scene, 2 * LIMIT + 100)
+    browser = browser_on(scene, "long.json")
     for filters in (NO_FILTERS, ("", "", "row", "")):
         seen, start, starts = [], 0, []
         while True:
@@ -130,7 +127,7 @@ def test_a_long_file_is_paged_through(tmp_path: Path, scene: Path) -> None:
             if listed.after is None:
                 break
             start = listed.after
-        assert seen == list(range(len(long)))
+        assert seen == list(range(2 * LIMIT + 100))
         assert starts == [0, LIMIT, 2 * LIMIT]
         assert [browser.start_before("0", start, *filters) for start in (2 * LIMIT, LIMIT, 7)] == [
             LIMIT,
