@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.agreement.page import build as build_agreement
 from app.ask.page import build as build_ask
 from app.context import Context
 from app.records.page import build as build_records
+from app.review.page import build as build_review
 from app.training.page import build as build_training
 
 if TYPE_CHECKING:
@@ -40,6 +42,19 @@ PAGES = (
         "Training",
         "See how the rewards of a run develop, and read every answer with the reasons for its reward.",
         build_training,
+    ),
+    Page(
+        "review",
+        "Review",
+        "Say how good answers are, one at a time, without knowing what the computer thinks of them.",
+        build_review,
+        for_reviewers=True,
+    ),
+    Page(
+        "agreement",
+        "Agreement",
+        "See how far reviewers agree with each other and with the judge, and prepare reviews.",
+        build_agreement,
     ),
     Page(
         "data",

@@ -21,6 +21,16 @@ class Workspace:
     folder: Path
 
     @property
+    def verdicts(self) -> Path:
+        """SQLite file of the clinicians' verdicts."""
+        return self.folder / "verdicts.sqlite"
+
+    @property
+    def reviews(self) -> Path:
+        """SQLite file of which answers are reviewed by whom."""
+        return self.folder / "reviews.sqlite"
+
+    @property
     def media(self) -> Path:
         """Folder of the films that browsers play."""
         return self.folder / "media"
@@ -50,10 +60,12 @@ def open_workspace(folder: str | Path | None, runs: str | Path) -> Workspace:
     place = at.with_name(f"{at.name}-review") if folder is None else Path(folder).resolve()
     if place == at or at in place.parents:
         raise UserError(f"--workspace {place} is inside the runs, which are only read; name another folder")
+    workspace = Workspace(place)
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for made in (workspace.folder, workspace.media, workspace.index):
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"--workspace {place}: cannot be made ({error.strerror}); name a folder that can be written"
         ) from error
-    return Workspace(place)
+    return workspace

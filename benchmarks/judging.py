@@ -4,7 +4,8 @@ A server in a process of its own answers after 200 ms. 2,000 judgements at concu
 the ideal, 2,000 / 64 x 200 ms; then they are asked for again; then a server that fails 30% of all requests in
 nine ways judges 2,000 more, each of which must end with the only right scores or an explicit failure. Last,
 1,000,000 caption rewards are normalised, mixed from similarity and judge, and turned into advantages on one
-core. Results go to ``benchmarks/results/judging.json``.
+core, round by round and with every record that a round keeps, as training does. Results go to
+``benchmarks/results/judging.json``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 
 from benchmarks.judge_server import asked, running, scores_of
 from benchmarks.results import machine, results_table, save, versions
-from medgrpo.modules.advantages import GroupAdvantage, GroupRewards
+from medgrpo.modules.advantages import GroupAdvantage
+from medgrpo.modules.rounds import estimate, settle_failures
 from medgrpo.rewards import (
     ChatJudge,
     CompositeReward,
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = list(_speed(requests, args.latency, args.concurrency, Path(folder, "replies.sqlite")))
         results += _faults(requests, args.concurrency, Path(folder, "faults.sqlite"))
-    results.append(_arithmetic(args.rollouts))
+    results += _arithmetic(args.rollouts // CHUNK * CHUNK)
     report = {
         "judgements": args.judgements,
         "concurrency": args.concurrency,
@@ -152,8 +155,8 @@ class _Given(RewardComponent):
         return [RawScore(next(self.values)) for _ in samples]
 
 
-def _arithmetic(count: int) -> dict[str, Any]:
-    """Seconds to normalise, mix and compare the rewards of so many caption rollouts with their groups."""
+def _arithmetic(count: int) -> list[dict[str, Any]]:
+    """Seconds to normalise, mix and compare the rewards of whole rounds of caption rollouts."""
     chance = np.random.default_rng(0)
     similarity, judge = chance.beta(5, 2, count), 1.0 + chance.integers(0, 21, count) / 5
     components: dict[str, RewardComponent] = {
@@ -171,18 +174,23 @@ def _arithmetic(count: int) -> dict[str, Any]:
         for dataset, task in PAIRS
     ]
     rows = [samples[i // GROUP % len(samples)] for i in range(CHUNK)]
+    asked = [SimpleNamespace(sample=sample) for sample in rows[::GROUP]]
+    estimator = GroupAdvantage()
     started = time.perf_counter()
-    values = np.empty(count)
-    for first in range(0, count, CHUNK):
-        some = rows[: min(CHUNK, count - first)]
-        scored = reward.score(some, ["The hook cuts."] * len(some))
-        values[first : first + len(some)] = [one.value for one in scored]
-    groups = values[: count // GROUP * GROUP].reshape(-1, GROUP)
-    pairs = tuple(PAIRS[i % len(PAIRS)] for i in range(len(groups)))
-    advantages = GroupAdvantage()(GroupRewards(values=groups, pairs=pairs))
+    mixed = finite = 0.0
+    for _ in range(count // CHUNK):
+        begun = time.perf_counter()
+        scored = reward.score(rows, ["The hook cuts."] * CHUNK)
+        mixed += time.perf_counter() - begun
+        groups = [scored[first : first + GROUP] for first in range(0, CHUNK, GROUP)]
+        advantages = estimate(estimator, settle_failures(groups, "skip"), cast(Any, asked))
+        finite += np.isfinite(advantages.values).sum()
     took = time.perf_counter() - started
-    assert np.isfinite(advantages.values).all()
-    return _entry(f"normalise, mix, advantages of {count:,} rollouts on one core", took, 60.0, "s")
+    assert finite == count
+    return [
+        _entry(f"normalise and mix {count:,} rollouts on one core", mixed, 60.0, "s"),
+        _entry(f"normalise, mix, advantages of {count:,} rollouts on one core", took, 60.0, "s"),
+    ]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.context import Context
 from app.pages import PAGES
+from app.review.download import add_downloads
 from app.site.access import SESSION, AccessControl
 from app.site.headers import SecurityHeaders
 from app.site.media import HEAD, add_media
@@ -116,6 +117,7 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
     start.__annotations__ = {"request": Request}  # FastAPI reads it, and it is imported late
     app.add_api_route("/", start, response_class=HTMLResponse)
     app.add_api_route("/favicon.ico", lambda: Response(_ICON, media_type="image/svg+xml"))
+    add_downloads(app, context)
     add_media(app, context.workspace.media)
     for page in PAGES:
         links = [(one.path, one.title) for one in PAGES if one.for_reviewers or not page.for_reviewers]

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "medgrpo.commands.evaluate",
     "judge": "medgrpo.commands.judge",
     "trust": "medgrpo.commands.trust",
+    "verdicts": "medgrpo.commands.verdicts",
     "submit": "medgrpo.commands.submit",
     "compare": "medgrpo.commands.compare",
     "report": "medgrpo.commands.report",

@@ -5,32 +5,43 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.grpo_config import GRPOConfig
 from medgrpo.commands.media_options import add_media_options, media_options
+from medgrpo.commands.stored_baseline import add_rollout_options, scorers, stored_baseline
+from medgrpo.commands.verdict_option import verdicts_of
 from medgrpo.errors import UserError
-from medgrpo.types import PairKey
+from medgrpo.types import PairKey, Sample
+
+if TYPE_CHECKING:
+    from medgrpo.rewards.statistics import Provenance
 
 __all__ = ["add_arguments", "run", "spread_over_pairs"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--model", type=Path, required=True, help="Hugging Face directory of the SFT checkpoint"
+    answers = parser.add_mutually_exclusive_group(required=True)
+    answers.add_argument(
+        "--model", type=Path, help="Hugging Face directory of the SFT checkpoint, which answers --records"
     )
-    parser.add_argument(
-        "--records", type=Path, required=True, help="records with answers, usually the RL prompts"
+    answers.add_argument(
+        "--rollouts", type=Path, help="folder that holds rollouts/: take the answers that a run stored"
     )
+    parser.add_argument("--records", type=Path, help="records with answers, usually the RL prompts")
+    add_rollout_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="statistics file to write")
     parser.add_argument(
         "--config",
         "-c",
         action="append",
         required=True,
-        help="the GRPO config whose reward is measured, e.g. configs/grpo.yaml; may be given several times",
+        help="the GRPO config whose reward is measured and whose engine samples, e.g. configs/grpo.yaml; may "
+        "be given several times, e.g. with configs/rollout/vllm.yaml",
     )
     parser.add_argument("--tasks", nargs="+", help="only these tasks (default: all that the reward scores)")
     parser.add_argument(
@@ -60,16 +71,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Sample, score, summarise, write."""
+    """Sample and score, or read what is stored; then summarise and write."""
+    args.verdicts = verdicts_of(args.verdicts, args.config)
+    config = GRPOConfig(args.config)
+    return _stored(args, config.reward()) if args.model is None else _sampled(args, config)
+
+
+def _stored(args: argparse.Namespace, reward: Any) -> int:
+    """Statistics of the answers that a run stored."""
+    found, provenance = stored_baseline(args, reward)
+    _finish(args, found.samples, found.raw, reward, provenance)
+    if args.verdicts is not None:
+        print(f"clinicians: {found.replaced} of {len(found.raw)} answers have their score, ", end="")
+        print(f"{found.left_out} are left out", end="")
+        print(f"; {found.foreign} verdicts are about other texts and not used" if found.foreign else "")
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _sampled(args: argparse.Namespace, config: GRPOConfig) -> int:
+    """Statistics of answers that a checkpoint gives now."""
     import numpy as np
 
     from medgrpo.data.lazy_records import open_records
     from medgrpo.evaluation.inputs import unread_rows, write_quarantine
     from medgrpo.evaluation.runner import predict
-    from medgrpo.rewards.statistics import Provenance, Statistics
+    from medgrpo.services.files import file_hash
     from medgrpo.tasks import canonical_task
 
-    reward = reward_of(args.config)
+    if args.records is None:
+        raise UserError("--model answers questions: name a file of them with --records")
+    if unused := [name for name in ("run", "steps", "verdicts") if getattr(args, name) is not None]:
+        raise UserError(f"--{unused[0]} is about stored answers: give --rollouts instead of --model")
+    reward, engine = config.reward(), config.engine()
     tasks = {canonical_task(task) for task in args.tasks} if args.tasks else reward.tasks
     records = open_records(args.records, **media_options(args)).where(tasks=tasks & reward.tasks)
     unknown = np.flatnonzero(~(records.answered | records.has_truth))
@@ -89,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
         n=args.samples,
         seed=args.seed,
         batch_size=args.batch_size,
+        engine=engine,
         max_new_tokens=args.max_new_tokens,
         progress="sample answers",
         problems=problems if args.on_error == "quarantine" else None,
@@ -98,16 +133,34 @@ def run(args: argparse.Namespace) -> int:
     asked = [sample for sample, group in zip(samples, texts, strict=True) for _ in group]
     raw = reward.raw_metrics(asked, [text for group in texts for text in group])
     names = {name for metrics in raw for name in metrics}
-    provenance = Provenance(
+    provenance = replace(
+        scorers(names),
         checkpoint=_weights_hash(args.model),
-        records_hash=_file_hash(args.records),
+        records_hash=file_hash(args.records),
         temperature=args.temperature,
         samples_per_prompt=args.samples,
         seed=args.seed,
-        encoder=next((name.split(":")[1] for name in names if name.startswith("similarity:")), ""),
-        judge=next((name.split(":")[1] for name in names if name.startswith("judge:")), ""),
-        rubric=next((name.split(":")[2] for name in names if name.startswith("judge:")), ""),
+        engine="HFEngine" if engine is None else type(engine).__name__,
     )
+    _finish(args, asked, raw, reward, provenance)
+    if problems:
+        aside = args.out.with_name(f"{args.out.stem}.quarantine.jsonl")
+        write_quarantine(unread_rows(samples, problems), aside)
+        print(f"set aside: {len(problems)} of {len(samples)} rows, with their reasons in {aside}")
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _finish(
+    args: argparse.Namespace,
+    asked: Sequence[Sample],
+    raw: Sequence[Mapping[str, float]],
+    reward: Any,
+    provenance: Provenance,
+) -> None:
+    """Summarise, write, show."""
+    from medgrpo.rewards.statistics import Statistics
+
     statistics = Statistics.build(asked, raw, reward.ranges(), provenance)
     statistics.save(args.out)
     print(_table(statistics))
@@ -116,12 +169,6 @@ def run(args: argparse.Namespace) -> int:
 
         plot_distributions(asked, raw, statistics, args.plots)
         print(f"wrote {args.plots}")
-    if problems:
-        aside = args.out.with_name(f"{args.out.stem}.quarantine.jsonl")
-        write_quarantine(unread_rows(samples, problems), aside)
-        print(f"set aside: {len(problems)} of {len(samples)} rows, with their reasons in {aside}")
-    print(f"wrote {args.out}")
-    return 0
 
 
 def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[int]:
@@ -140,39 +187,6 @@ def spread_over_pairs(pairs: Sequence[PairKey], prompts_per_pair: int) -> list[i
         count = min(prompts_per_pair, len(rows))
         chosen += [rows[i * len(rows) // count] for i in range(count)]
     return chosen
-
-
-def reward_of(configs: Sequence[str]) -> Any:
-    """The reward that a GRPO config trains with, without its normaliser and statistics."""
-    from jsonargparse import ArgumentParser
-
-    from medgrpo.compose import compose
-    from medgrpo.rewards import CompositeReward, IdentityNormalizer
-
-    tree = compose(
-        configs, [("paths.statistics", "null"), ("paths.model", "unused"), ("paths.records", "unused")]
-    )
-    try:
-        node = tree["model"]["init_args"]["reward"]
-        components = node["init_args"]["components"]
-    except (KeyError, TypeError):
-        raise UserError(
-            f"{', '.join(configs)}: no model.init_args.reward with components; is it a GRPO config?"
-        ) from None
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--reward", type=CompositeReward)
-    reward = parser.instantiate_classes(
-        parser.parse_object(
-            {"reward": {"class_path": node["class_path"], "init_args": {"components": components}}}
-        )
-    ).reward
-    return CompositeReward(reward.components, IdentityNormalizer())
-
-
-def _file_hash(path: Path) -> str:
-    """sha256 of a file, however large."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weights_hash(model: Path) -> str:

@@ -10,11 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medgrpo.commands.verdict_option import verdicts_of
 from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
     from medgrpo.evaluation.judge_bias import JudgedAnswer
     from medgrpo.evaluation.raters import Agreement
+    from medgrpo.evaluation.verdicts import Verdict
 
 __all__ = ["add_arguments", "run"]
 
@@ -26,8 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verdicts",
         type=Path,
-        help="clinicians' verdicts (.csv, .jsonl, .parquet): run, step, group_id, sample_index, reviewer, "
-        "and a column with scores from 1 to 5 for each dimension of the rubric",
+        help="clinicians' verdicts: the dashboard's verdicts.sqlite, or a .csv, .jsonl or .parquet with run, "
+        "step, group_id, sample_index, reviewer, and a column with scores from 1 to 5 for each dimension of "
+        "the rubric; default: paths.verdicts of the configs",
+    )
+    parser.add_argument(
+        "--config",
+        "-c",
+        action="append",
+        default=[],
+        help="YAML file that names verdicts, e.g. configs/verdicts.yaml; may be given several times",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        help="JSON file for what a clinician's score would be at each of the judge's, with --verdicts",
     )
     parser.add_argument("--show", type=int, default=5, help="quarrels to print; default: 5")
     parser.add_argument("--seed", type=int, default=0, help="of resampled videos; default: 0")
@@ -39,12 +54,18 @@ def run(args: argparse.Namespace) -> int:
     from medgrpo.evaluation.judge_bias import disagreements, judged_answers, length_bias, writers
     from medgrpo.rollout.store import read_rollouts
 
+    args.verdicts = verdicts_of(args.verdicts, args.config)
     answers = judged_answers(read_rollouts(args.rollouts, args.run).to_pylist())
     if not answers:
         where = f" in run {args.run}" if args.run else ""
         raise UserError(f"{args.rollouts}: no judged answers{where}")
     bias, by_writer, quarrels = length_bias(answers), writers(answers), disagreements(answers)
-    agreement = {} if args.verdicts is None else _agreement(args, answers)
+    if args.calibration is not None and args.verdicts is None:
+        raise UserError("--calibration compares with clinicians: give their --verdicts")
+    verdicts = [] if args.verdicts is None else _verdicts(args, answers)
+    agreement = {} if args.verdicts is None else _agreement(verdicts, answers, args.seed)
+    if args.calibration is not None:
+        _calibrate(args, answers, verdicts)
     if args.json:
         content = {
             "answers": len(answers),
@@ -59,32 +80,54 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _agreement(args: argparse.Namespace, answers: Sequence[JudgedAnswer]) -> dict[str, list[Agreement]]:
+def _verdicts(args: argparse.Namespace, answers: Sequence[JudgedAnswer]) -> list[Verdict]:
+    """Those about the judged answers, which they may be compared with."""
+    from medgrpo.evaluation.clinician_scores import check_rubric
+    from medgrpo.evaluation.verdicts import read_verdicts
+
+    place = {answer.key: answer for answer in answers}
+    given = read_verdicts(args.verdicts, _dimensions(answers))
+    known = [v for v in given if v.key in place and v.about(place[v.key].content)]
+    if not known:
+        raise UserError(f"{args.verdicts}: no verdict is about a judged answer in {args.rollouts}")
+    for verdict in known:
+        check_rubric([verdict], place[verdict.key].rubric, str(args.verdicts))
+    return known
+
+
+def _dimensions(answers: Sequence[JudgedAnswer]) -> list[str]:
+    return list(dict.fromkeys(name for answer in answers for name in answer.scores))
+
+
+def _agreement(
+    verdicts: Sequence[Verdict], answers: Sequence[JudgedAnswer], seed: int
+) -> dict[str, list[Agreement]]:
     """Of the judge and all reviewers, for each dimension and the mean."""
     import numpy as np
 
     from medgrpo.evaluation.raters import agreement_of
-    from medgrpo.evaluation.verdicts import read_verdicts
+    from medgrpo.evaluation.ratings import JUDGE, ratings_of
 
-    dimensions = list(dict.fromkeys(name for answer in answers for name in answer.scores))
-    verdicts = read_verdicts(args.verdicts, dimensions)
-    place = {answer.key: index for index, answer in enumerate(answers)}
-    known = [verdict for verdict in verdicts if verdict.key in place]
-    if not known:
-        raise UserError(f"{args.verdicts}: no verdict is about a judged answer in {args.rollouts}")
     videos = [answer.video for answer in answers]
+    keys = [answer.key for answer in answers]
     found = {}
-    for name in [*dimensions, "mean"]:
-        ratings: dict[str, Any] = {
-            "judge": np.array([a.judge if name == "mean" else a.scores.get(name, math.nan) for a in answers])
-        }
-        for verdict in known:
-            column = ratings.setdefault(verdict.reviewer, np.full(len(answers), math.nan))
-            column[place[verdict.key]] = (
-                verdict.mean if name == "mean" else verdict.scores.get(name, math.nan)
-            )
-        found[name] = agreement_of(ratings, videos, seed=args.seed)
+    for name in [*_dimensions(answers), "mean"]:
+        judge = np.array(
+            [answer.judge if name == "mean" else answer.scores.get(name, math.nan) for answer in answers]
+        )
+        found[name] = agreement_of({JUDGE: judge, **ratings_of(verdicts, keys, name)}, videos, seed=seed)
     return found
+
+
+def _calibrate(
+    args: argparse.Namespace, answers: Sequence[JudgedAnswer], verdicts: Sequence[Verdict]
+) -> None:
+    """Write what the judge's scores are worth in clinicians'."""
+    from medgrpo.evaluation.judge_calibration import calibration
+    from medgrpo.services.files import write_whole
+
+    content = calibration(answers, verdicts, seed=args.seed)
+    write_whole(args.calibration, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
 
 
 def _page(

@@ -177,7 +177,7 @@ class GRPOData(ClipDataModule):
             prefetch_factor=self.prefetch_factor,
         )
         self.replayed = self._open_replay() if module.replay_weight > 0 else None
-        module.prepare(_one_a_pair(self.samples))
+        module.prepare(_one_a_pair(self.samples), self.records)
 
     def val_dataloader(self) -> HeldOutLoader | list[Any]:
         """The held-out rows, the same ones every time."""

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from medgrpo.evaluation.verdicts import answer_hash
+
 __all__ = [
     "JudgedAnswer",
     "LengthBias",
@@ -45,6 +47,9 @@ class JudgedAnswer:
         judge: Mean score, 1 to 5.
         similarity: To the reference; NaN if it was not measured.
         scores: By dimension.
+        model: Of the judge.
+        rubric: Of the judge, id and version.
+        content: :func:`~medgrpo.evaluation.verdicts.answer_hash` of what was judged.
     """
 
     key: tuple[str, int, str, int]
@@ -56,6 +61,9 @@ class JudgedAnswer:
     judge: float
     similarity: float
     scores: Mapping[str, float]
+    model: str
+    rubric: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,9 @@ def judged_answers(rows: Sequence[Mapping[str, Any]]) -> list[JudgedAnswer]:
                 judge=math.fsum(scores.values()) / len(scores),
                 similarity=raw[0] if raw else math.nan,
                 scores=scores,
+                model=row["judge"]["model"],
+                rubric=row["judge"]["rubric"],
+                content=answer_hash(row["question"], row["reference_text"], row["completion_text"]),
             )
         )
     return found

@@ -12,6 +12,7 @@ from medgrpo.errors import ClipError
 from medgrpo.evaluation.blind import shuffle_videos as shuffled
 from medgrpo.modules.policy import QwenVLPolicy
 from medgrpo.modules.sampling_file import read_sampling
+from medgrpo.rollout.engine import RolloutEngine
 from medgrpo.rollout.hf import HFEngine
 from medgrpo.tasks import get_task
 from medgrpo.types import Completion, Sample
@@ -25,19 +26,24 @@ class Checkpoint:
     Args:
         model_dir: Model, tokenizer and processor, as ``export`` writes them.
         sampling: Frames and sizes; None takes what the model was trained with.
-        max_rows: Answers decoded together.
+        engine: Samples the answers; None forwards the policy itself.
+        max_rows: Answers that the policy itself decodes together.
 
     Raises:
         UserError: If it cannot be loaded.
     """
 
     def __init__(
-        self, model_dir: str | Path, sampling: SamplingPolicy | None = None, max_rows: int = 64
+        self,
+        model_dir: str | Path,
+        sampling: SamplingPolicy | None = None,
+        engine: RolloutEngine | None = None,
+        max_rows: int = 64,
     ) -> None:
         self.policy = QwenVLPolicy(str(model_dir))
         self.policy.setup()
         self.encoder = self.policy.encoder(sampling if sampling is not None else read_sampling(model_dir))
-        self.engine = HFEngine(max_rows=max_rows)
+        self.engine = engine or HFEngine(max_rows=max_rows)
         self.engine.bind(self.policy, self.encoder)
 
     def answer(
@@ -63,6 +69,7 @@ def complete(
     n: int = 1,
     seed: int = 0,
     batch_size: int = 64,
+    engine: RolloutEngine | None = None,
     sampling: SamplingPolicy | None = None,
     max_new_tokens: int | None = None,
     progress: str = "",
@@ -76,7 +83,8 @@ def complete(
         temperature: 0 is greedy.
         n: Answers a question.
         seed: For sampling.
-        batch_size: Answers decoded together.
+        batch_size: Answers asked for together, and decoded together where the policy itself answers.
+        engine: Samples the answers; None forwards the policy itself.
         sampling: Frames and sizes; None takes what the model was trained with.
         max_new_tokens: One limit for all; None takes each task's own.
         progress: Title of the progress bar; empty shows none.
@@ -90,7 +98,7 @@ def complete(
     """
     from tqdm import tqdm
 
-    checkpoint = Checkpoint(model_dir, sampling, max_rows=batch_size)
+    checkpoint = Checkpoint(model_dir, sampling, engine, max_rows=batch_size)
     results: list[list[Completion]] = [[] for _ in samples]
     # Answers of one length are decoded together; prompts are encoded piece by piece, to bound the memory.
     limits = [max_new_tokens or get_task(sample.task).max_new_tokens for sample in samples]
@@ -137,6 +145,7 @@ def predict(
     n: int = 1,
     seed: int = 0,
     batch_size: int = 64,
+    engine: RolloutEngine | None = None,
     sampling: SamplingPolicy | None = None,
     max_new_tokens: int | None = None,
     progress: str = "",
@@ -151,6 +160,7 @@ def predict(
         n=n,
         seed=seed,
         batch_size=batch_size,
+        engine=engine,
         sampling=sampling,
         max_new_tokens=max_new_tokens,
         progress=progress,

@@ -155,13 +155,19 @@ class GRPOModule(AnsweringModule):
         if "reward" in checkpoint:
             self.reward.load_state_dict(checkpoint["reward"])
 
-    def prepare(self, samples: list[Sample]) -> None:
+    def prepare(self, samples: list[Sample], records: str) -> None:
         """Get ready for rounds over these samples; called by the data module after :meth:`bind`.
+
+        Args:
+            samples: One of each pair at least.
+            records: The file that they are from; statistics of another one are warned about.
 
         Raises:
             UserError: If a sample's pair has no reward component or no statistics.
         """
         self.reward.check(samples)
+        if self.global_rank == 0:
+            self.reward.check_records(records)
         self.max_length = max(self.limit(task) for task in {sample.task for sample in samples})
         attempt = next_attempt(self.store_root, self.run_id) if self.global_rank == 0 else 0
         settings = answer_settings(self.settings, self.reward, self.policy.path)

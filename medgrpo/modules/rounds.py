@@ -17,8 +17,9 @@ from medgrpo.data.batch_size import BatchSize
 from medgrpo.data.distributed import gather_objects, process_rank
 from medgrpo.data.encode import EncodedPrompt
 from medgrpo.errors import UserError
-from medgrpo.modules.advantages import AdvantageEstimator, Advantages, ComponentRewards, GroupRewards
+from medgrpo.modules.advantages import AdvantageEstimator, Advantages
 from medgrpo.modules.policy import QwenVLPolicy
+from medgrpo.modules.reward_table import join_tables, reward_table
 from medgrpo.rewards import CompositeReward, leave_out
 from medgrpo.rollout.metrics import FLAT_REASONS, round_metrics
 from medgrpo.rollout.stored_answers import group_id
@@ -161,13 +162,12 @@ def estimate(
         rewards: Of this rank, in groups.
         prompts: Of this rank, one a group.
     """
-    light = _light(rewards)
-    ranks = gather_objects((light, [prompt.sample.pair for prompt in prompts]))
+    ranks = gather_objects((reward_table(rewards), [prompt.sample.pair for prompt in prompts]))
     whole = estimator(
-        _table([group for part, _ in ranks for group in part], [pair for _, part in ranks for pair in part])
+        join_tables([table for table, _ in ranks], [pair for _, part in ranks for pair in part])
     )
-    first = sum(len(part) for part, _ in ranks[: process_rank()])
-    mine = slice(first, first + len(light))
+    first = sum(len(part) for _, part in ranks[: process_rank()])
+    mine = slice(first, first + len(rewards))
     return Advantages(
         whole.values[mine], whole.means[mine], whole.stds[mine], whole.kept[mine], whole.reasons[mine]
     )
@@ -177,35 +177,8 @@ def flat_groups(
     estimator: AdvantageEstimator, rewards: Sequence[Sequence[Reward]], prompts: Sequence[EncodedPrompt]
 ) -> list[int]:
     """Indices of this rank's groups whose answers are all worth the same to an estimator."""
-    flat = estimator.flat(_table(_light(rewards), [prompt.sample.pair for prompt in prompts]))
+    flat = estimator.flat(join_tables([reward_table(rewards)], [prompt.sample.pair for prompt in prompts]))
     return [int(index) for index in np.flatnonzero(flat)]
-
-
-_LightReward = tuple[float, dict[str, tuple[float, float]]]
-
-
-def _light(rewards: Sequence[Sequence[Reward]]) -> list[list[_LightReward]]:
-    """What advantages need of rewards: the value, and of each component its score and weight."""
-    return [
-        [(r.value, {name: (c.normalised, c.weight) for name, c in r.components.items()}) for r in group]
-        for group in rewards
-    ]
-
-
-def _table(every: Sequence[Sequence[_LightReward]], pairs: Sequence[PairKey]) -> GroupRewards:
-    names = sorted({name for group in every for _, parts in group for name in parts})
-    absent = (math.nan, 0.0)
-    return GroupRewards(
-        values=np.array([[value for value, _ in group] for group in every]),
-        pairs=tuple(pairs),
-        components={
-            name: ComponentRewards(
-                values=np.array([[parts.get(name, absent)[0] for _, parts in group] for group in every]),
-                weights=np.array([max(parts.get(name, absent)[1] for _, parts in g) for g in every]),
-            )
-            for name in names
-        },
-    )
 
 
 def make_rollouts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from medgrpo.errors import UserError
@@ -13,6 +14,7 @@ from medgrpo.rewards.normalizers import LogisticNormalizer, Normalizer
 from medgrpo.rewards.penalties import PENALTY, Penalty
 from medgrpo.rewards.scoring import checked_scores
 from medgrpo.rewards.statistics import Statistics
+from medgrpo.services.files import file_hash
 from medgrpo.tasks import Parsed, get_task
 from medgrpo.types import ComponentScore, Judgement, PairKey, Reward, Sample
 
@@ -73,6 +75,16 @@ class CompositeReward:
         for sample in {s.pair: s for s in samples}.values():
             for _, component in self._routed(sample.task):
                 self.normalizer.normalise(math.nan, sample.pair, component.metric(sample.task).name)
+
+    def check_records(self, path: str | Path) -> None:
+        """Warn if the statistics were made from other records than those in training.
+
+        Args:
+            path: The records file, which is read through.
+        """
+        self.setup()
+        if isinstance(self.statistics, Statistics) and self.statistics.provenance.records_hash:
+            self.statistics.check_records(file_hash(path))
 
     def score(self, samples: Sequence[Sample], texts: Sequence[str]) -> list[Reward]:
         """Reward answers.

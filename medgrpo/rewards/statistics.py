@@ -39,9 +39,14 @@ class Provenance:
         temperature: Sampling temperature; percentiles of greedy answers do not fit rollouts.
         samples_per_prompt: Answers drawn for each question.
         seed: Of the sampling.
+        engine: Class of the rollout engine that sampled; empty in files older than the field.
         encoder: Sentence encoder id; empty when no metric uses one. So for judge and rubric.
         judge: Judge id.
         rubric: Rubric id and version.
+        rollouts: Run and rounds whose stored answers were taken; empty when answers were sampled.
+        verdicts: sha256 of the clinicians' verdicts as JSON lines, empty without any.
+        replaced: Answers whose judge's score is the clinicians'.
+        left_out: Answers that clinicians could not use.
     """
 
     checkpoint: str = ""
@@ -49,9 +54,14 @@ class Provenance:
     temperature: float | None = None
     samples_per_prompt: int | None = None
     seed: int | None = None
+    engine: str = ""
     encoder: str = ""
     judge: str = ""
     rubric: str = ""
+    rollouts: str = ""
+    verdicts: str = ""
+    replaced: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

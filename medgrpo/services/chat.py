@@ -1,9 +1,9 @@
 """Questions to any server that speaks OpenAI's chat completions, many at a time.
 
 Nothing leaves the machine unless the caller says so: a server elsewhere is refused by default, redirects are
-not followed, and requests to this machine ignore proxies. The key is read from the environment when it is
-used and is kept nowhere; messages are cleaned of it. What fails on the way is retried in
-:mod:`medgrpo.services.chat_attempts`; an unreadable reply is asked again here.
+not followed, and requests to this machine and to the user's own servers ignore proxies. The key is read from
+the environment when it is used and is kept nowhere; messages are cleaned of it. What fails on the way is
+retried in :mod:`medgrpo.services.chat_attempts`; an unreadable reply is asked again here.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class ChatClient:
         cache: File of good replies, see :class:`ReplyCache`; None keeps none.
         limits: Rates, budget, and when to pause; none by default.
         backoff_s: About the pause before the first retry, where the server names none; it doubles.
+        allow_hosts: The user's own servers, to which questions may go without ``allow_remote``.
 
     Raises:
         UserError: If the server is remote and may not be, an argument is out of range, the variable of the
@@ -70,6 +71,7 @@ class ChatClient:
         cache: str | None = None,
         limits: Limits | None = None,
         backoff_s: float = 0.5,
+        allow_hosts: Sequence[str] = (),
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -79,7 +81,7 @@ class ChatClient:
         self.concurrency = concurrency
         self.parameters = dict(parameters or {})
         self.cache = ReplyCache(cache) if cache else None
-        self._is_local = is_local(base_url, allow_remote)
+        self._is_local = is_local(base_url, allow_remote, allow_hosts)
         if not model:
             raise UserError("a chat model needs a name")
         if not timeout_s > 0 or max_retries < 0 or concurrency < 1 or not backoff_s >= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO
 
 from medgrpo.errors import UserError
 
-__all__ = ["clear_parts", "read_json", "read_text", "whole_file", "whole_folder", "write_whole"]
+__all__ = ["clear_parts", "file_hash", "read_json", "read_text", "whole_file", "whole_folder", "write_whole"]
 
 _HINTS = {
     errno.ENOSPC: "no space is left on the disk; free some, or write elsewhere",
@@ -182,3 +183,9 @@ def read_text(path: str | Path) -> str:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file, however large."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

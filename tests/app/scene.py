@@ -87,7 +87,7 @@ def _group(kind: str, step: int, frames: tuple[Path, ...], dice: random.Random) 
             sample = replace(sample, id=ATTACK, video_id=f"video {ATTACK}")
             scores = {name: float(1 + (index + k) % 5) for k, name in enumerate(_RATIONALES)}
             reasons = dict(_RATIONALES) if index != 6 else dict.fromkeys(_RATIONALES, ATTACK)
-            keywords["judgement"] = Judgement("lexicon", "five@1", scores, reasons, latency_s=0.01)
+            keywords["judgement"] = Judgement("lexicon", "medgrpo-five@1", scores, reasons, latency_s=0.01)
             keywords["components"] = {
                 "similarity": _score("similarity:minilm@1", value * 0.9, value, 0.5),
                 "judge": replace(_score("judge_five@1", 3.0, value, 0.5), p25=2.4, p50=2.8, p75=3.4),

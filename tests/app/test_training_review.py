@@ -60,7 +60,7 @@ def test_a_summary_group_shows_answers_judge_and_steps(review: Review) -> None:
     assert "2.800" in words  # the frozen median
     assert page.count('class="radar"') == 8
     assert 'aria-label="Marks of the judge: Terminology 1 of 5, Identification 2 of 5' in page
-    assert "lexicon, rubric five@1; took 0.01 s; no cost" in words
+    assert "lexicon, rubric medgrpo-five@1; took 0.01 s; no cost" in words
     read = Reader(page)
     assert read.tags.count("img") == 9  # the frames and nothing else
     assert not {"script", "iframe", "object"} & set(read.tags)

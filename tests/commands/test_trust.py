@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from medgrpo import cli
+from medgrpo.evaluation.verdict_store import VerdictStore
+from medgrpo.evaluation.verdicts import Verdict, answer_hash
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import ComponentScore, Judgement
 from tests.rollout.rollouts import make_rollout, make_sample
@@ -106,7 +109,7 @@ def test_agreement_with_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("v.txt", "", "verdicts are .csv, .jsonl or .parquet"),
+        ("v.txt", "", "verdicts are .sqlite, .csv, .jsonl or .parquet"),
         ("v.csv", "run,step\nr,0\n", "row 0: group_id, sample_index, reviewer missing"),
         (
             "v.csv",
@@ -127,6 +130,47 @@ def test_wrong_verdicts_are_one_line(
     (tmp_path / name).write_text(content)
     assert cli.main(["trust", "--rollouts", str(tmp_path), "--verdicts", str(tmp_path / name)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_dashboards_store_is_read_and_the_judge_calibrated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = store(tmp_path)
+    verdicts = VerdictStore(tmp_path / "verdicts.sqlite")
+    for index, key in enumerate(keys):
+        content = answer_hash(f"{index}?", "The surgeon ties a knot.", "word " * (index + 1))
+        given = {"terms": max(1.0, key["score"] - 1), "tools": 3.0}
+        place = ("r", 0, key["group_id"], 0)
+        # Of the first three nothing can be compared: another text was read, or the scores mean nothing.
+        verdict = Verdict(place, "ada", given, rubric="five@1", content=content if index else "0" * 64)
+        verdicts.add(replace(verdict, wrong_reference=index == 1, unjudgeable=index == 2))
+    path, out = tmp_path / "verdicts.sqlite", tmp_path / "calibration.json"
+    told = trust(tmp_path, capsys, "--verdicts", str(path), "--calibration", str(out))["agreement"]
+    assert {entry["items"] for entry in told["terms"]} == {37}
+    report = json.loads(out.read_text())
+    assert (report["judge"], report["rubric"], report["reviewers"]) == ("m", "five@1", 1)
+    config = tmp_path / "verdicts.yaml"
+    config.write_text(f"paths: {{verdicts: '{path}'}}\n")
+    again = tmp_path / "again.json"
+    trust(tmp_path, capsys, "--config", str(config), "--calibration", str(again))
+    assert json.loads(again.read_text()) == report
+    terms = report["scores"]["terms"]
+    assert terms["answers"] == 37
+    assert terms["offset"] > 0.8
+    assert terms["error_after"] < terms["error"]
+    assert terms["clinicians"] == sorted(terms["clinicians"])
+
+
+def test_verdicts_of_another_rubric_and_a_lone_calibration_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(tmp_path)
+    VerdictStore(tmp_path / "verdicts.sqlite").add(Verdict(("r", 0, "g0", 0), "ada", {}, rubric="other@1"))
+    command = ["trust", "--rollouts", str(tmp_path)]
+    assert cli.main([*command, "--verdicts", str(tmp_path / "verdicts.sqlite")]) == 2
+    assert "by the rubric other@1, but the judge's is five@1" in capsys.readouterr().err
+    assert cli.main([*command, "--calibration", str(tmp_path / "c.json")]) == 2
+    assert "give their --verdicts" in capsys.readouterr().err
 
 
 def test_nothing_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

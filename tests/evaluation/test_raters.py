@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import krippendorff
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
 from medgrpo.evaluation.raters import LEAST, agreement_of, alpha, kappa, spearman
@@ -24,6 +26,15 @@ def test_kappa_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
         return
     expected = cohen_kappa_score(*ratings.astype(int), weights="quadratic", labels=[1, 2, 3, 4, 5])
     assert kappa(ratings) == pytest.approx(expected)
+
+
+@given(SCORES)
+def test_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
+    ratings = np.array(pairs, dtype=np.float64).T
+    if np.ptp(ratings, axis=1).all():
+        assert spearman(ratings) == pytest.approx(spearmanr(*ratings).statistic)
+    else:
+        assert math.isnan(spearman(ratings))
 
 
 def test_alpha_is_krippendorffs_own_example() -> None:
@@ -66,6 +77,23 @@ def test_whole_videos_are_resampled() -> None:
     narrow = agreement_of({"a": a, "b": b}, list(range(60)))[0]
     assert wide.value == narrow.value
     assert (wide.low, wide.high) != (narrow.low, narrow.high)
+
+
+def test_intervals_are_those_of_resampled_videos() -> None:
+    generator = np.random.default_rng(1)
+    a = generator.integers(1, 6, 40).astype(float)
+    b = np.clip(a + generator.integers(-1, 2, 40), 1, 5)
+    video = np.arange(40) // 4
+    found = agreement_of({"a": a, "b": b}, video.tolist(), draws=50, seed=3)
+    expected: dict[str, list[float]] = {"spearman": [], "kappa": [], "alpha": []}
+    for times in np.random.default_rng(3).multinomial(10, np.full(10, 0.1), 50):
+        drawn = np.repeat(np.stack([a, b]), times[video], axis=1)
+        expected["spearman"].append(spearmanr(*drawn).statistic)
+        expected["kappa"].append(cohen_kappa_score(*drawn.astype(int), weights="quadratic"))
+        expected["alpha"].append(krippendorff.alpha(drawn, level_of_measurement="ordinal"))
+    for one in found:
+        of_each = expected[one.name.split()[0]]
+        assert (one.low, one.high) == pytest.approx(tuple(np.quantile(of_each, [0.025, 0.975])))
 
 
 def test_constant_ratings() -> None:

@@ -232,9 +232,10 @@ def test_from_yaml() -> None:
         class_path: medgrpo.rewards.ChatJudge
         init_args:
           model: m
-          base_url: http://localhost:1/v1
+          base_url: http://judge.hospital/v1
           form: lines
           extra_body: {top_k: 1}
+          allow_hosts: [judge.hospital]
           limits: {requests_per_minute: 500, max_cost: 10, prices: {m: {prompt: 2.0, completion: 8.0}}}
         """
     )

@@ -70,20 +70,40 @@ REFERENCES = [
     "The scalpel incises the skin, then the electrocautery dissects the fat.",
     "The hook cauterizes the peritoneum and the irrigator rinses the abdominal cavity.",
 ]
-CORRUPTIONS = [
-    (r"\b(?:grasper|clip applier|knife|needle|irrigator|scalpel|hook)\b", "stapler"),
-    (r"\b(?:gallbladder|cystic artery|submucosa|skin|liver bed|peritoneum)\b", "stomach"),
-    (r"\b(?:retracts|clips|lift|inserts|passes the needle|aspirates|incises|rinses)\b", "marks"),
-    (r"\b(retract|dissect|clip|disinfect|pass|aspirate|incise|cauterize)(?:s|es)\b", r"does not \1"),
-    (r"^The (.*?)(?:, then| while| and| before|,) (.*)\.$", r"\2, then the \1."),
+CORRUPTIONS = {
+    "instrument": (
+        r"\b(?:grasper|clip applier|knife|needle|irrigator|scalpel|hook)\b",
+        ("stapler", "trocar", "dilator", "retractor", "tool", "ultrasound probe"),
+    ),
+    "anatomy": (
+        r"\b(?:gallbladder|cystic artery|submucosa|skin|liver bed|peritoneum)\b",
+        ("stomach", "colon", "uterus", "ureter", "tissue", "spleen"),
+    ),
+    "verb": (
+        r"\b(?:retracts|clips|lift|inserts|passes the needle|aspirates|incises|rinses)\b",
+        ("marks", "staples", "inspects", "biopsies", "touches", "injects"),
+    ),
+    "negation": (
+        r"\b(retract|dissect|clip|disinfect|pass|aspirate|incise|cauterize)(?:e?s)\b",
+        (r"does not \1", r"never \1s", r"cannot \1", r"doesn't \1", r"fails to \1", r"did not \1"),
+    ),
+    "order": (r"^The (.*?)(?:, then| while| and| before|,) (.*)\.$", (r"\2, then the \1.",)),
+}
+CORRUPTED = [
+    (reference, re.sub(pattern, replacement, reference, count=1))
+    for reference in REFERENCES
+    for pattern, replacements in CORRUPTIONS.values()
+    for replacement in replacements
 ]
 
 
-@pytest.mark.parametrize("reference", REFERENCES)
-@pytest.mark.parametrize(("pattern", "replacement"), CORRUPTIONS)
-def test_every_corruption_scores_below_its_original(reference: str, pattern: str, replacement: str) -> None:
-    corrupted = re.sub(pattern, replacement, reference, count=1)
-    assert corrupted != reference
+def test_corruptions_are_two_hundred_and_all_different() -> None:
+    assert len(set(CORRUPTED)) == len(CORRUPTED) >= 200
+    assert all(reference != corrupted for reference, corrupted in CORRUPTED)
+
+
+@pytest.mark.parametrize(("reference", "corrupted"), CORRUPTED)
+def test_every_corruption_scores_below_its_original(reference: str, corrupted: str) -> None:
     assert judged(reference, corrupted).mean < judged(reference, reference).mean
 
 

@@ -187,6 +187,22 @@ def test_other_machines_are_refused_unless_allowed(url: str) -> None:
     assert client(url, allow_remote=True)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://judge.hospital:8000/v1", "http://JUDGE.hospital/v1", "http://10.0.0.7/v1"]
+)
+def test_the_users_own_servers_are_allowed_by_name(url: str) -> None:
+    assert client(url, allow_hosts=["Judge.Hospital", "10.0.0.7"])
+    for others in ([], ["hospital"], ["judge"], ["10.0.0.70"]):
+        with pytest.raises(UserError, match="allow_hosts"):
+            client(url, allow_hosts=others)
+
+
+@pytest.mark.parametrize("name", ["http://judge.hospital", "judge.hospital:8000/v1", "*", "", "a b"])
+def test_a_host_is_a_plain_name(name: str) -> None:
+    with pytest.raises(UserError, match="nothing else"):
+        client("http://localhost:1/v1", allow_hosts=[name])
+
+
 @pytest.mark.parametrize("url", ["http://localhost:1/v1", "http://127.0.0.1/v1", "http://[::1]:8000/v1"])
 def test_this_machine_is_allowed(url: str) -> None:
     assert client(url)

@@ -60,6 +60,8 @@ class ChatJudge(PromptedJudge):
             failures at which to pause. What the budget forbids has status ``budget``.
         backoff_s: About the pause before the first retry, where the server names none; it doubles.
         revision: Of the model, where its name alone does not say which weights answer.
+        allow_hosts: A hospital's own servers by name or address: answers and references may go there without
+            ``allow_remote``.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class ChatJudge(PromptedJudge):
         revision: str = "",
         limits: Limits | None = None,
         backoff_s: float = 0.5,
+        allow_hosts: Sequence[str] = (),
     ) -> None:
         if form not in ("lines", "json"):
             raise UserError(f"ChatJudge: form must be lines or json, got {form!r}")
@@ -125,6 +128,7 @@ class ChatJudge(PromptedJudge):
             cache,
             self.limits,
             backoff_s,
+            allow_hosts,
         )
 
     @property
