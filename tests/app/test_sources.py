@@ -33,7 +33,7 @@ def test_paths_are_absolute_and_frames_follow_the_config(
     config = given("--config", str(ROOT / "configs" / "grpo.yaml"), "--model", str(TINY))
     assert config.sampling_origin == "grpo.yaml"
     model = given("--model", str(TINY), "--judge", "lexicon")
-    assert model.sampling_origin == "the model tiny_base"
+    assert model.sampling_origin == "the model assets/tiny_base"
     assert model.judge.id.startswith("lexicon")
     assert model.sampling != config.sampling
 
