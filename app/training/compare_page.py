@@ -12,6 +12,7 @@ from app.show.terms import term
 from app.show.words import component_words, task_words
 from app.training.answers import own_words
 from app.training.comparison import Change, Side
+from app.training.question import question_cards
 
 __all__ = ["answers_page", "changes_page", "overlaid_page"]
 
@@ -120,22 +121,9 @@ def answers_page(sides: tuple[Side, Side], answers: tuple[Sequence[Mapping[str, 
     known = [row for side in answers for row in side]
     if not known:
         return note("Choose a question to read what both sides answered.")
-    first = known[0]
-    reference = first["reference_text"]
     question = el(
         "div",
-        el(
-            "section",
-            el("h3", "Question"),
-            el("p", first["question"], class_="text", dir="auto"),
-            class_="card",
-        ),
-        el(
-            "section",
-            el("h3", term("Reference answer", "reference")),
-            el("p", "not known" if reference is None else reference, class_="text", dir="auto"),
-            class_="card",
-        ),
+        *question_cards(known[0]),
         class_="two",
     )
     columns = [

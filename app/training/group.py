@@ -12,6 +12,7 @@ from app.show.terms import term
 from app.show.words import plain, skip_words, task_words
 from app.training.answers import answer_cards
 from app.training.marks import box_strips
+from app.training.question import question_cards
 from app.training.seen import seen_frames
 from app.training.steps import numbers_table
 
@@ -80,21 +81,9 @@ def _title(row: Row) -> Html:
 
 def _clip(row: Row, clip: Html) -> Html:
     """The clip above, question and reference beside each other below it."""
-    reference = row["reference_text"]
     return el(
         "div",
         el("section", el("h3", "What the model saw"), clip, class_="card wide"),
-        el(
-            "section",
-            el("h3", "Question"),
-            el("p", row["question"], class_="text", dir="auto"),
-            class_="card",
-        ),
-        el(
-            "section",
-            el("h3", term("Reference answer", "reference")),
-            el("p", "not known" if reference is None else reference, class_="text", dir="auto"),
-            class_="card",
-        ),
+        *question_cards(row),
         class_="two",
     )

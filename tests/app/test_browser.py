@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.site.users import add_user
-from tests.app.browsing import ROOT, chromium, serving, watched
+from tests.app.browsing import ROOT, serving, watched
 from tests.app.scene import write_scene
 
 pytestmark = pytest.mark.browser
@@ -29,12 +29,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(scene: Path) -> Iterator[str]:
     with serving(scene / "runs") as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

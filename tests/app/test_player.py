@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import Box, Region
-from tests.app.browsing import chromium, serving, watched
+from tests.app.browsing import serving, watched
 from tests.app.scene import ATTACK, write_scene
 from tests.rollout.rollouts import make_rollout, make_sample
 
@@ -43,12 +43,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(scene: Path) -> Iterator[str]:
     with serving(scene / "runs") as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.app.browsing import chromium, serving, watched
+from tests.app.browsing import serving, watched
 from tests.app.records_scene import ATTACK, make_long, make_records, row_of
 from tests.services.chat_server import Answer, serve
 
@@ -33,12 +33,6 @@ def address(scene: Path) -> Iterator[str]:
     records = [str(scene / "world" / name) for name in ("train.json", "bad.jsonl", "long.json")]
     with serving(scene / "runs", "--records", *records, "--model", str(scene / "model")) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture

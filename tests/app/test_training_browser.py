@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.app.browsing import chromium, serving, watched
+from tests.app.browsing import serving, watched
 from tests.app.scene import write_scene
 
 pytestmark = pytest.mark.browser
@@ -26,12 +26,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(scene: Path) -> Iterator[str]:
     with serving(scene / "runs") as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture
