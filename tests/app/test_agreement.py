@@ -29,10 +29,7 @@ from medgrpo.rewards.judges import load_rubric
 from tests.app.browsing import serving
 from tests.app.review_scene import make_context
 from tests.app.scene import ATTACK
-from tests.app.test_browser import browser
 from tests.app.test_html import Reader
-
-__all__ = ["browser"]
 
 NAMES = ("terminology", "identification", "specificity", "context", "action")
 

@@ -16,11 +16,8 @@ from app.site.users import add_user
 from medgrpo.evaluation.verdict_store import VerdictStore, stored_verdicts
 from tests.app.browsing import ROOT, serving
 from tests.app.review_scene import make_context, make_review
-from tests.app.test_browser import browser
 from tests.app.test_review_browser import enter, go_on, ready
 from tests.evaluation.verdict_scene import make_verdict
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.browser
 

@@ -17,9 +17,6 @@ from medgrpo.evaluation.verdict_store import stored_verdicts
 from tests.app.browsing import serving
 from tests.app.review_scene import make_context, make_review
 from tests.app.scene import ATTACK
-from tests.app.test_browser import browser
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=60_000)  # other work may share the machine

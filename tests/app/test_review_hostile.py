@@ -21,11 +21,8 @@ from medgrpo.evaluation.verdict_store import stored_verdicts
 from tests.app.browsing import serving
 from tests.app.review_scene import make_context, make_review
 from tests.app.scene import ATTACK
-from tests.app.test_browser import browser
 from tests.app.test_html import Reader
 from tests.app.test_review_browser import enter, go_on, ready
-
-__all__ = ["browser"]
 
 FORMULA = f"=HYPERLINK(1){ATTACK}"
 TEXTS = ("group_id", "dataset", "video_id", "question", "reference_text", "completion_text", "policy_hash")
