@@ -33,9 +33,9 @@ def filter_of(
     low: float | str | None = None,
     high: float | str | None = None,
     status: str = "",
-    text: str = "",
+    text: str | None = "",
 ) -> GroupFilter:
-    """The filters as they stand in fields or in a link; what is empty lets all pass.
+    """The filters as they stand in fields or in a link; what is empty, or not filled in yet, lets all pass.
 
     Raises:
         UserError: If one of them is no number, or of the wrong kind.
@@ -59,7 +59,7 @@ def filter_of(
         reward_from=wanted["from"],
         reward_to=wanted["to"],
         parse_status=status or None,
-        text=text.strip(),
+        text=(text or "").strip(),
     )
 
 
