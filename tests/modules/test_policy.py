@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -13,6 +16,7 @@ from medgrpo.errors import UserError
 from medgrpo.modules.callbacks import ExportHF
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.modules.tiny import Family, tiny_sampling
+from medgrpo.types import Clip
 from tests.tiny_models import (
     FAMILIES,
     frame_list_sample,
@@ -91,6 +95,37 @@ def test_a_wrong_rate_changes_the_log_probabilities(tmp_path: Path) -> None:
         right = policy.logps(encoder.collate([encoder.prompt(frames)], answer))
         wrong = policy.logps(encoder.collate([encoder.prompt(slow)], answer))
     assert (right - wrong).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_picture_a_list_and_a_video_file_share_a_batch_with_an_empty_answer(
+    family: Family, tmp_path: Path
+) -> None:
+    policy, encoder = tiny_policy(family)
+    policy.eval()
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for shade in range(6):
+            picture = np.full((64, 96, 3), 40 * shade, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    samples = [frame_list_sample(tmp_path, row=row, frames=frames) for row, frames in enumerate((1, 9, 2))]
+    samples[2] = replace(samples[2], clip=Clip(video=tmp_path / "clip.mp4", fps=2.0))
+    prompts = [encoder.prompt(sample) for sample in samples]
+    answers = [encoder.answer(text) for text in ("", *ANSWERS[:2])]
+    assert len(answers[0]) == 1  # its end alone
+    together = encoder.collate(prompts, answers)
+    with torch.no_grad():
+        logps = policy.logps(together)
+        for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            alone = encoder.collate([prompt], [answer])
+            of_row = logps[row][together.completion_mask[row]]
+            assert len(of_row) == len(answer)
+            expected = policy.logps(alone)[alone.completion_mask]
+            torch.testing.assert_close(of_row, expected, atol=2e-6, rtol=0)
+        packed = encoder.collate_groups(prompts, [[answer] for answer in answers])
+        torch.testing.assert_close(policy.logps(packed).sum(), logps.sum(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
