@@ -12,23 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.site.users import add_user
-from tests.app.browsing import ROOT, serving, watched
-from tests.app.scene import write_scene
+from tests.app.browsing import ROOT, watched
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scene")
-    write_scene(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(scene: Path) -> Iterator[str]:
-    with serving(scene / "runs") as found:
-        yield found
 
 
 @pytest.fixture

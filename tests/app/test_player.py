@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from medgrpo.rollout.store import RolloutStore
 from medgrpo.types import Box, Region
-from tests.app.browsing import serving, watched
+from tests.app.browsing import watched
 from tests.app.scene import ATTACK, write_scene
 from tests.rollout.rollouts import make_rollout, make_sample
 
@@ -37,12 +37,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = RolloutStore(folder / "runs", "extra")
     store.write(0, [make_rollout(sample, group_id=name) for name, sample in samples.items()])
     return folder
-
-
-@pytest.fixture(scope="module")
-def address(scene: Path) -> Iterator[str]:
-    with serving(scene / "runs") as found:
-        yield found
 
 
 @pytest.fixture

@@ -9,23 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.app.browsing import serving, watched
+from tests.app.browsing import watched
 from tests.app.scene import write_scene
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scene")
-    write_scene(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(scene: Path) -> Iterator[str]:
-    with serving(scene / "runs") as found:
-        yield found
 
 
 @pytest.fixture
