@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -115,6 +116,27 @@ def hidden_values(context: Context) -> set[str]:
     return found
 
 
+def found(word: str, text: str) -> bool:
+    """Whether it stands there; a number not as part of another, as Gradio tells durations (0.00532…)."""
+    if not word.strip("-0123456789."):
+        return re.search(rf"(?<![\d.]){re.escape(word.strip('-'))}(?!\d)", text) is not None
+    return word in text
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "stands"),
+    [
+        ("0.0053", '{"reward": 0.0053}', True),
+        ("-0.0053", ">−0.0053<", True),
+        ("0.0053", '{"duration": 0.00532917}', False),
+        ("0.0053", "20.0053", False),
+        ("c0ffee", "xc0ffeey", True),
+    ],
+)
+def test_a_number_is_found_as_a_whole_only(word: str, text: str, stands: bool) -> None:
+    assert found(word, text) == stands
+
+
 def test_nothing_but_the_item_reaches_the_browser_before_the_verdict(
     page: Page, address: str, context: Context
 ) -> None:
@@ -139,8 +161,11 @@ def test_nothing_but_the_item_reaches_the_browser_before_the_verdict(
         go_on(page, "Enter")
         ready(page)
     expect(page.locator(".review-item .player[data-ready]")).to_be_visible()  # its film too
+    for _ in range(120):
+        page.wait_for_timeout(500)
+        if any("/media/" in url for url in urls):
+            break
     assert any("/media/" in url for url in urls)
-    page.wait_for_timeout(1000)
     pieces = page.evaluate("window.wiretap.join('')")
     items = pieces.count("Answer to judge")
     bodies = [pieces, *frames, page.content(), *urls, *(document.text() for document in documents)]
@@ -148,7 +173,8 @@ def test_nothing_but_the_item_reaches_the_browser_before_the_verdict(
     everything = "\n".join(bodies)
     hidden = hidden_values(context)
     assert len(hidden) > 100
-    assert [word for word in hidden if word in everything or json.dumps(word)[1:-1] in everything] == []
+    leaked = [word for word in hidden if found(word, everything) or found(json.dumps(word)[1:-1], everything)]
+    assert leaked == []
     for word in ("group_id", "advantage", '"rationale', "policy_hash", '"step"', "&step=", "/step="):
         assert word not in everything, word
     stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
