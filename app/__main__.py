@@ -50,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         index = RolloutIndex(options.runs)
         workspace = open_workspace(options.workspace, options.runs)
         index.keep_in(workspace.index)
-        index.refresh()  # now, or whoever opens the first page would wait for it
         sources = sources_of(options)
         sessions = Sessions(read_users(options.users)) if options.users else None
         address = Address(options.host, options.port, options.certificate, options.key)

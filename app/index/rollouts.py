@@ -129,7 +129,7 @@ class RolloutIndex:
         return list_groups(self.rows, chosen, order, offset, limit, self._matched(chosen.text))
 
     def keep_in(self, folder: Path) -> None:
-        """Keep the numbers that are read for the next start, and make texts searchable in the background.
+        """Keep the numbers that are read for the next start, and search in the texts that are indexed there.
 
         Args:
             folder: The dashboard's own, for files that may be deleted.
@@ -137,7 +137,11 @@ class RolloutIndex:
         self._tables.keep_in(folder)
         self._texts = TextIndex(folder)
         self._texts.want(self._tables.loaded)
-        self._texts.start()
+
+    def make_searchable(self) -> None:
+        """Index texts in the background, those of later shards too, until :meth:`close`."""
+        if self._texts is not None:
+            self._texts.start()
 
     def close(self) -> None:
         """End what is done in the background."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
-import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ from app.review.download import add_downloads
 from app.site.access import SESSION, AccessControl
 from app.site.headers import SecurityHeaders
 from app.site.media import HEAD, add_media
+from app.site.prepare import prepare_gradio
 from app.site.sessions import Sessions
 from app.site.start import start_page
 from medgrpo.errors import MissingExtraError, UserError
@@ -36,22 +34,6 @@ _ICON = (
     'fill="#0072b2"/><path d="M7 22V10l9 8 9-8v12" fill="none" stroke="#fff" stroke-width="3"/></svg>'
 )
 _STYLE = Path(__file__).parents[1] / "show" / "style.css"
-
-
-def _prepare() -> None:
-    """Settings that Gradio reads while it is imported, and a working folder without anything to serve."""
-    private = tempfile.mkdtemp(prefix="medgrpo-app-")  # 0700
-    atexit.register(shutil.rmtree, private, ignore_errors=True)
-    os.environ.update(
-        GRADIO_ANALYTICS_ENABLED="False",
-        GRADIO_RUN_HISTORY="False",
-        GRADIO_TEMP_DIR=private,
-        HF_HUB_OFFLINE="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-    )
-    empty = Path(private, "empty")
-    empty.mkdir()
-    os.chdir(empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +69,7 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
     Raises:
         MissingExtraError: If gradio is not installed.
     """
-    _prepare()
+    prepare_gradio()
     try:
         import gradio as gr
         from fastapi import FastAPI, Request
@@ -122,7 +104,6 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
     for page in PAGES:
         links = [(one.path, one.title) for one in PAGES if one.for_reviewers or not page.for_reviewers]
         blocks = page.build(context, links)
-        blocks.queue(default_concurrency_limit=8)
         gr.mount_gradio_app(
             app,
             blocks,
@@ -167,7 +148,7 @@ def serve(context: Context, address: Address, sessions: Sessions | None = None) 
     ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS) if address.port is None else [address.port]
     listening = _listen(address.host, ports)
     files = [path.resolve() for path in (address.certificate, address.key) if path is not None]
-    app = site(context, sessions, secure)
+    app = _site_and_index(context, sessions, secure)
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -178,6 +159,7 @@ def serve(context: Context, address: Address, sessions: Sessions | None = None) 
             host, port = listening.getsockname()[:2]
             where = f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
             print(f"The dashboard of {context.index.folder} is on {where} (end it with Ctrl+C)", flush=True)
+            context.index.make_searchable()
 
     # So that the temporary folder goes with it: uvicorn hands the signal on when it has shut down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -189,6 +171,20 @@ def serve(context: Context, address: Address, sessions: Sessions | None = None) 
     except OSError as error:  # of ssl too
         raise UserError(f"--certificate {address.certificate}, --key {address.key}: {error}") from None
     Server(config).run([listening])
+
+
+def _site_and_index(context: Context, sessions: Sessions | None, secure: bool) -> FastAPI:
+    """All pages, and beside it the runs, which whoever opens the first page would wait for otherwise."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(2e-4)  # else reading waits 5 ms at each file until it may go on
+    try:
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            reading = reader.submit(context.index.refresh)
+            app = site(context, sessions, secure)
+        reading.result()
+    finally:
+        sys.setswitchinterval(usual)
+    return app
 
 
 def _listen(host: str, ports: Sequence[int]) -> socket.socket:
