@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,16 +178,26 @@ def serve(context: Context, address: Address, sessions: Sessions | None = None) 
 
 def _site_and_index(context: Context, sessions: Sessions | None, secure: bool) -> FastAPI:
     """All pages, and beside it the runs, which whoever opens the first page would wait for otherwise."""
+    with _start_up(), ThreadPoolExecutor(max_workers=1) as reader:
+        reading = reader.submit(context.index.refresh)
+        app = site(context, sessions, secure)
+        reading.result()
+    return app
+
+
+@contextmanager
+def _start_up() -> Iterator[None]:
+    """What is made now stays: to look for garbage in it would take a third of the time, and later on too."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(2e-4)  # else reading waits 5 ms at each file until it may go on
+    gc.disable()
     try:
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            reading = reader.submit(context.index.refresh)
-            app = site(context, sessions, secure)
-        reading.result()
+        yield
     finally:
+        gc.freeze()
+        atexit.register(gc.unfreeze)
+        gc.enable()
         sys.setswitchinterval(usual)
-    return app
 
 
 def _listen(host: str, ports: Sequence[int]) -> socket.socket:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 __all__ = [
     "Span",
@@ -58,6 +57,8 @@ def match(weights: NDArray[np.float64]) -> list[tuple[int, int]]:
     """The one-to-one (row, column) pairs with the largest sum of weights, without those of weight 0."""
     if weights.size == 0:
         return []
+    from scipy.optimize import linear_sum_assignment  # takes most of a second to import
+
     rows, columns = linear_sum_assignment(weights, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if weights[i, j] > 0.0]
 
