@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.example_review import REVIEWERS, add_example_review
 from medgrpo.errors import MissingExtraError, UserError
 
 __all__ = ["LOOKS", "Look", "Shot", "main", "shots", "shots_of_records", "take"]
@@ -55,6 +56,7 @@ class Shot:
     Attributes:
         name: Of the picture's file.
         path: Below the dashboard's address.
+        fill: CSS selector of a field, and what to write there first; empty for none.
         press: CSS selector of a button to press first; empty for none.
         ready: CSS selector of what has to be there; empty if only the page has to come to rest.
         top: CSS selector of what stands at the upper edge of the picture; empty for the top of the page.
@@ -62,13 +64,23 @@ class Shot:
 
     name: str
     path: str
+    fill: tuple[str, str] | None = None
     press: str = ""
     ready: str = ""
     top: str = ""
 
 
+_REVIEW = Shot(
+    "review-item",
+    "review/",
+    fill=("#review-reviewer input, #review-reviewer textarea", REVIEWERS[-1]),
+    press="#review-start",
+    ready="#review-item .player[data-ready]",
+)
+
+
 def shots(runs: Path) -> list[Shot]:
-    """The start, all pages, and of the page on training each tab and the newest group.
+    """The start, all pages, of the page on training each tab and the newest group, and a review at work.
 
     Args:
         runs: Folder that training wrote to.
@@ -89,6 +101,8 @@ def shots(runs: Path) -> list[Shot]:
             newest, _ = index.groups(GroupFilter(), "newest", limit=1)
             for one in newest:
                 found += _of_training(group_link(one.run, one.step, one.group_id))
+        elif page.path == "review":
+            found.append(_REVIEW)
     return found
 
 
@@ -97,7 +111,7 @@ def shots_of_records() -> list[Shot]:
     row = "?file=0&row=0"
     return [
         Shot("data-row", f"data/{row}", ready="#record figure img", top="#record"),
-        Shot("ask-answer", f"ask/{row}", "#ask", "#answer article", "#answer"),
+        Shot("ask-answer", f"ask/{row}", press="#ask", ready="#answer article", top="#answer"),
     ]
 
 
@@ -105,7 +119,13 @@ def _of_training(group: str) -> list[Shot]:
     """The other tabs, and a group by the query that opens it."""
     return [
         Shot("training-answers", "training/?tab=answers", ready="#groups table"),
-        Shot("training-compare", "training/?tab=compare", "#compare", "#compared table", "#compare"),
+        Shot(
+            "training-compare",
+            "training/?tab=compare",
+            press="#compare",
+            ready="#compared table",
+            top="#compare",
+        ),
         Shot("training-group", f"training/{group}", ready=".player[data-ready]", top="#group"),
     ]
 
@@ -152,7 +172,9 @@ def _wait(page: Any, shot: Shot) -> None:
     from playwright.sync_api import Error
 
     page.evaluate(_QUIET, [_QUIET_MS, _PATIENCE_MS])
-    if shot.press:
+    if shot.fill and page.locator(shot.fill[0]).is_visible():
+        page.locator(shot.fill[0]).fill(shot.fill[1])
+    if shot.press and page.locator(shot.press).is_visible():
         page.locator(shot.press).click()
     if shot.ready:
         try:
@@ -185,8 +207,9 @@ def _write(png: bytes, path: Path) -> Path:
 
 @contextmanager
 def _dashboard(runs: Path, further: Sequence[str]) -> Iterator[str]:
-    """The address of a dashboard with a workspace of its own, so that no review log holds these views."""
+    """The address of a dashboard with a workspace of its own for the log and made-up marks."""
     with tempfile.TemporaryDirectory(prefix="medgrpo-screenshots-") as workspace:
+        add_example_review(runs, Path(workspace))
         command = [sys.executable, "-m", "app", "--runs", str(runs), "--workspace", workspace, *further]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
