@@ -24,6 +24,7 @@ from app.site.media import HEAD, add_media
 from app.site.prepare import prepare_gradio
 from app.site.sessions import Sessions
 from app.site.start import start_page
+from app.site.theme import theme
 from medgrpo.errors import MissingExtraError, UserError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def site(context: Context, sessions: Sessions | None = None, secure: bool = Fals
             enable_monitoring=False,
             pwa=False,
             max_file_size="1mb",
-            theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            theme=theme(),
             css_paths=_STYLE,
             head=HEAD,
             auth_dependency=user if sessions else None,
