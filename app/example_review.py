@@ -11,6 +11,7 @@ from app.index import RolloutIndex
 from app.review.desk import RUBRIC, Desk, Draft, Place
 from app.site.audit import AuditLog
 from app.workspace import open_workspace
+from medgrpo.evaluation.verdicts import answer_hash
 from medgrpo.rewards.judges import Rubric
 
 __all__ = ["REVIEWERS", "add_example_review"]
@@ -18,7 +19,7 @@ __all__ = ["REVIEWERS", "add_example_review"]
 REVIEWERS = ("Example A", "Example B")
 """The first has judged all, the second is at work."""
 
-_ANSWERS, _SHARE, _LEFT = 30, 80, 3
+_ANSWERS, _SHARE, _LEFT = 40, 80, 3
 _COMMENTS = ("", "", "", "Names the structure, not the side.", "Nothing is said about what is done next.")
 
 
@@ -61,7 +62,10 @@ def add_example_review(runs: Path, workspace: Path) -> bool:
     for reviewer, left in zip(REVIEWERS, (0, _LEFT), strict=True):
         items = review.items_of(desk.reviews.sit(review, reviewer))
         for item in items[: len(items) - left]:
-            place, _ = desk.show(Place(reviewer, review.number, item.token))
+            step, group_id, sample = item.drawn.place
+            row = index.group(run.run, step, group_id)[sample]
+            shown = answer_hash(row["question"], row["reference_text"], row["completion_text"])
+            place = Place(reviewer, review.number, item.token, shown)
             desk.save(place, _draft(reviewer, str(item.drawn.place), desk.rubric))
     return True
 

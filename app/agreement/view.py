@@ -150,7 +150,8 @@ def _who(one: Comparison) -> str:
 
 def _cells(comparison: Comparison) -> list[Html]:
     if comparison.items < LEAST:
-        words = f"{LEAST - comparison.items} more shared answers are needed"
+        more = LEAST - comparison.items
+        words = f"{more} more shared answer{'s are' if more > 1 else ' is'} needed"
         return [el("span", words, class_="muted")] * len(comparison.measures)
     return [_cell(measure) for measure in comparison.measures]
 

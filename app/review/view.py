@@ -49,10 +49,14 @@ def item_view(
         el(
             "article",
             el("p", f"{task_words(task)} · {dataset}", class_="muted small"),
-            el("section", clip, class_="card"),
             _text("Question", question),
-            _text("Reference answer", known),
-            _text("Answer to judge", told, "card judged"),
+            el(
+                "div",
+                _text("Reference answer", known),
+                _text("Answer to judge", told, "card judged"),
+                class_="pair",
+            ),
+            el("section", clip, class_="card"),
             el("section", help_),
             class_="review-item",
         )

@@ -30,6 +30,7 @@ _KEYS = [
     ("A / R", "accepts / rejects the answer"),
     ("Enter or Ctrl+Enter", "saves and shows the next answer"),
     ("U", "takes the last saved answer back, to change it"),
+    ("K, J / L, comma / full stop", "play or stop the video, go five seconds, go one picture back / forward"),
     ("?", "opens or closes this help"),
 ]
 

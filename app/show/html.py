@@ -59,14 +59,14 @@ def number(value: float | None, digits: int = 2) -> str:
     """A number for reading; a dash where there is none."""
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:z.{digits}f}".replace("-", "−")  # no -0.00
 
 
 def signed(value: float | None, digits: int = 2) -> str:
     """A number with its sign; a dash where there is none."""
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def table(head: Iterable[object], rows: Iterable[Iterable[object]], **attributes: object) -> Html:

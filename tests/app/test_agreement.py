@@ -94,7 +94,7 @@ def test_nothing_is_told_below_twenty_shared_answers(context: Context) -> None:
     words = text_of(Board(context).tables(["", "", "", ""], True))
     assert "31 verdicts of 2 reviewers" in words
     assert "8 more shared answers are needed" in words
-    assert "1 more shared answers are needed" in words
+    assert "1 more shared answer is needed" in words
     assert "very good" not in words.partition("All reviewers together")[2].lower()
 
 

@@ -74,6 +74,7 @@ def test_equal_texts_have_no_difference() -> None:
 def test_numbers_for_reading() -> None:
     assert (number(None), number(math.nan), number(-0.5), number(3.14159, 3)) == ("–", "–", "−0.50", "3.142")
     assert (signed(0.25), signed(-1), signed(math.nan)) == ("+0.25", "−1.00", "–")
+    assert (number(-0.001), signed(-0.001)) == ("0.00", "+0.00")
 
 
 def test_a_table_keeps_cells_and_escapes_the_rest() -> None:
