@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -199,3 +201,22 @@ def test_a_film_that_vanishes_is_a_message(browser: Browser, address: str) -> No
         page.goto(f"{address}training/?run=demo&step=0&group=tal-0")
         expect(page.locator(".player .status")).to_contain_text("its file is gone or damaged", timeout=WAIT)
         expect(page.locator(".player figure img").first).to_be_visible()
+
+
+def test_the_next_group_has_a_player_of_its_own(browser: Browser, address: str) -> None:
+    """Gradio changes a page's elements in place; with them the player must not stay with the clip before."""
+    with watched(browser, f"{address}training/?run=extra&step=0&group=gap") as page:
+        link, player = page.get_by_text("Link to this group"), page.locator(".player")
+        keys = []
+        for press, group in (("", "gap"), ("n", "gone"), ("n", "region"), ("p", "gone"), ("p", "gap")):
+            if press:
+                page.keyboard.press(press)
+            expect(link).to_have_attribute("href", re.compile(f"group={group}"), timeout=WAIT)
+            if group == "gone":
+                expect(player.locator(".status")).to_contain_text("There is no video", timeout=WAIT)
+                expect(player.locator(".stage")).to_be_hidden()
+            else:
+                opened(page)
+                keys.append(json.loads(str(player.get_attribute("data-player")))["key"])
+                assert keys[-1] in player.locator("video").evaluate("(video) => video.currentSrc")
+        assert keys[0] == keys[2] != keys[1]

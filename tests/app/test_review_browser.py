@@ -156,15 +156,14 @@ def test_nothing_but_the_item_reaches_the_browser_before_the_verdict(
     page.on("websocket", listen)
     page.add_init_script(_WIRETAP)
     enter(page, address, "Blind")
+    film = page.locator(".review-item .player[data-ready]")
     for _ in range(2):  # further items, which come without a verdict about the one before
+        expect(film).to_be_visible()  # of the same clip, whose player must begin anew
         page.locator("#review-skip").focus()
         go_on(page, "Enter")
         ready(page)
-    expect(page.locator(".review-item .player[data-ready]")).to_be_visible()  # its film too
-    for _ in range(120):
-        page.wait_for_timeout(500)
-        if any("/media/" in url for url in urls):
-            break
+    expect(film).to_be_visible()
+    page.wait_for_function("document.querySelector('.review-item video').readyState >= 2")
     assert any("/media/" in url for url in urls)
     pieces = page.evaluate("window.wiretap.join('')")
     items = pieces.count("Answer to judge")

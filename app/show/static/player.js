@@ -11,7 +11,8 @@
   class Player {
     constructor(root) {
       this.root = root;
-      this.data = JSON.parse(root.dataset.player);
+      this.given = root.dataset.player;
+      this.data = JSON.parse(this.given);
       this.video = root.querySelector('video');
       this.marks = root.querySelector('svg.marks');
       this.stage = root.querySelector('.stage');
@@ -35,11 +36,18 @@
       } catch {
         told = { state: 'gone' };
       }
+      if (!this.root.isConnected) return;
       if (told.state === 'ready') return this.start(told);
       if (told.state === 'failed') return this.say(`There is no video of this clip. ${told.reason} You see single pictures instead.`, true);
       if (told.state === 'unknown') return this.say('The video is not being prepared. Load the page again to start it.', true);
       if (told.state === 'gone') this.say('The dashboard does not answer. Is it still running?', true);
       setTimeout(() => this.ask(Math.min(4000, wait * 1.3)), wait);
+    }
+
+    // Gradio changes the elements of a page in place: this one may have become that of another clip, or of the
+    // same clip beside another answer, and is then as it was before its film came.
+    get reused() {
+      return this.given !== this.root.dataset.player || (Boolean(this.film) && this.root.dataset.ready === undefined);
     }
 
     say(words, warning) {
@@ -299,14 +307,24 @@
   function look() {
     looking = false;
     for (const root of document.querySelectorAll('[data-player]')) {
-      if (!players.has(root)) players.set(root, new Player(root));
+      const known = players.get(root);
+      if (!known) players.set(root, new Player(root));
+      else if (known.reused) renew(root);
     }
+  }
+
+  // A copy has none of the listeners of the player before.
+  function renew(root) {
+    const copy = root.cloneNode(true);
+    for (const choice of copy.querySelectorAll('[data-track]')) choice.checked = choice.hasAttribute('checked');
+    root.replaceWith(copy);
+    players.set(copy, new Player(copy));
   }
   new MutationObserver(() => {
     if (!looking) {
       looking = true;
       requestAnimationFrame(look);
     }
-  }).observe(document, { childList: true, subtree: true });
+  }).observe(document, { childList: true, subtree: true, attributeFilter: ['data-player', 'data-ready'] });
   look();
 })();
