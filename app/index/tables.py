@@ -39,6 +39,7 @@ CREATE TABLE gaps (
 CREATE TABLE new_answers AS FROM answers;
 CREATE TABLE new_parts AS FROM parts;
 """
+# A log-probability stands for each token: one such column less to read.
 # ``file_row_number`` tells apart the shards that were merged into one file.
 _READ = """
 read_parquet(
@@ -50,7 +51,7 @@ WHERE s.shard IN (SELECT unnest($shards))
 _LOAD_ANSWERS = f"""
 INSERT INTO new_answers
 SELECT s.shard, file_row_number, s.run, step, group_id, sample_index, dataset, task, video_id, reward,
-    group_std, advantage, kept, skip_reason, parse_status, truncated, len(completion_ids),
+    group_std, advantage, kept, skip_reason, parse_status, truncated, len(completion_logps),
     -list_avg(completion_logps), judge.status, list_avg([d.score FOR d IN judge.dimensions]),
     [c.raw FOR c IN components IF starts_with(c.metric, 'similarity:')][1], wall_time
 FROM {_READ}
