@@ -63,7 +63,8 @@ def add_example_review(runs: Path, workspace: Path) -> bool:
         items = review.items_of(desk.reviews.sit(review, reviewer))
         for item in items[: len(items) - left]:
             step, group_id, sample = item.drawn.place
-            row = index.group(run.run, step, group_id)[sample]
+            rows = index.group(run.run, step, group_id)
+            row = next(row for row in rows if row["sample_index"] == sample)
             shown = answer_hash(row["question"], row["reference_text"], row["completion_text"])
             place = Place(reviewer, review.number, item.token, shown)
             desk.save(place, _draft(reviewer, str(item.drawn.place), desk.rubric))
