@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from medgrpo.rollout.numbers import NUMBERS, with_numbers
 from medgrpo.rollout.schema import SCHEMA, SCHEMA_VERSION
 from medgrpo.rollout.shards import shard_path
 
@@ -37,6 +38,7 @@ _CAPTIONS = ("video_summary", "dense_captioning", "region_caption")
 _TASKS = (*_CAPTIONS, "tal", "stg", "next_action", "skill_assessment", "cvs_assessment")
 _DIMENSIONS = ("terminology", "identification", "specificity", "context", "action")
 _TOKENS, _PROMPT, _FRAMES = 80, 256, 16
+_LISTS = pa.schema([field for field in SCHEMA if field.name not in NUMBERS])
 _WORDS = (
     *(COMMON, "the", "surgeon", "retracts", "tissue", "grasps", "dissects", "along", "plane", "hook"),
     *(
@@ -69,7 +71,7 @@ def generate_store(root: Path, answers: int, runs: int = 4, seed: int = 0) -> in
         path.parent.mkdir(parents=True, exist_ok=True)
         facts = {"run": run, "attempt": 0, "step": step, "rank": 0, "schema_version": SCHEMA_VERSION}
         footer = {f"medgrpo.{key}": str(value) for key, value in facts.items()} | {"medgrpo.settings": "made"}
-        table = pa.Table.from_arrays(_columns(dice, sentences, run, step), schema=SCHEMA)
+        table = with_numbers(pa.Table.from_arrays(_columns(dice, sentences, run, step), schema=_LISTS))
         pq.write_table(table.replace_schema_metadata(footer), path, compression="zstd")
     return shards * SHARD
 
@@ -151,7 +153,7 @@ def _columns(dice: np.random.Generator, sentences: pa.Array, run: str, step: int
         "wall_time": np.full(SHARD, 1_800_000_000_000_000 + step * 60_000_000),
     }
     nothing = [None] * SHARD
-    return [_array(made.get(field.name, nothing), field.type) for field in SCHEMA]
+    return [_array(made.get(field.name, nothing), field.type) for field in _LISTS]
 
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:

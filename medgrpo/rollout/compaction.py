@@ -4,7 +4,8 @@ A merged file is published whole; only then are the shards that it holds removed
 or twice, never not at all, and readers count it once. A pass that was killed in between is finished by the
 next: a shard that is merged already, by the digest of its bytes and by its values, is removed. Merged files
 are never touched again. The rows of each shard stay together in one row group, with what its footer said, so
-that a run resumes from a merged store exactly as it would have from single shards.
+that a run resumes from a merged store exactly as it would have from single shards. Shards of before there
+were the columns of :mod:`medgrpo.rollout.numbers` get them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medgrpo.errors import UserError
+from medgrpo.rollout.numbers import with_numbers
 from medgrpo.rollout.schema import SCHEMA_VERSION
 from medgrpo.rollout.shards import PARTS, Shard, find_shards, merged_path, read_footer, read_rows
 from medgrpo.services.files import whole_file
@@ -112,7 +114,7 @@ def _batches(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
     batch: list[Shard] = []
     columns: pa.Schema | None = None
     for shard in shards:
-        own = pq.read_schema(shard.path).remove_metadata()
+        own = _columns(shard)
         full = sum(part.rows for part in batch) >= ROWS
         if batch and (full or columns is None or not own.equals(columns)):
             yield batch
@@ -123,8 +125,13 @@ def _batches(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
         yield batch
 
 
+def _columns(shard: Shard) -> pa.Schema:
+    stored = pq.read_schema(shard.path).remove_metadata()
+    return with_numbers(stored.empty_table()).schema
+
+
 def _merge(root: str | Path, run: str, batch: Sequence[Shard]) -> None:
-    columns = pq.read_schema(batch[0].path).remove_metadata()
+    columns = _columns(batch[0])
     parts = [replace(shard, digest=_digest(shard.path.read_bytes())) for shard in batch]
     path = merged_path(root, run, parts)
     told = [
@@ -158,11 +165,13 @@ def _merge(root: str | Path, run: str, batch: Sequence[Shard]) -> None:
 def _holds(merged: Shard, single: Shard) -> bool:
     """Whether a shard by itself may go, since a merged file holds the same."""
     content = single.path.read_bytes()
-    return merged.digest == _digest(content) and _values(read_rows(merged)) == _values(_rows(content))
+    if merged.digest != _digest(content):
+        return False
+    return _values(with_numbers(read_rows(merged))) == _values(_rows(content))  # it may be an older one
 
 
 def _rows(content: bytes) -> pa.Table:
-    return pq.ParquetFile(io.BytesIO(content)).read().replace_schema_metadata(None)
+    return with_numbers(pq.ParquetFile(io.BytesIO(content)).read().replace_schema_metadata(None))
 
 
 def _digest(content: bytes) -> str:

@@ -130,6 +130,11 @@ SCHEMA = pa.schema(
         ("skip_reason", pa.string()),
         ("policy_hash", pa.string()),
         ("wall_time", pa.timestamp("us", tz="UTC")),
+        # What follows from the lists above (medgrpo.rollout.numbers), for those who read many answers.
+        ("completion_tokens", pa.int64()),
+        ("mean_logp", pa.float64()),  # of the sampled tokens
+        ("judge_mean", pa.float64()),  # of the judge's marks
+        ("similarity", pa.float64()),  # to the reference, not normalised
     ]
 )
 """One answer a row. Columns that a reader does not know are left alone, missing ones are null."""
@@ -217,7 +222,7 @@ def rollout_row(
         review_clip: Browser-playable file of the clip, if one was made.
 
     Returns:
-        Column name to value, every column of the schema present.
+        Column name to value, every column of the schema but those of :mod:`medgrpo.rollout.numbers`.
     """
     sample, completion, reward = rollout.sample, rollout.completion, rollout.reward
     clip, region, canvas = sample.clip, sample.region, sample.canvas

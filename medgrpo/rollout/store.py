@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medgrpo.rollout.numbers import NUMBERS, with_numbers
 from medgrpo.rollout.schema import SCHEMA, SCHEMA_VERSION, rollout_row
 from medgrpo.rollout.shards import (
     Shard,
@@ -104,7 +105,8 @@ class RolloutStore:
         facts = {"run": self.run_id, "attempt": self.attempt, "step": step, "rank": rank}
         metadata = {f"medgrpo.{key}": str(value) for key, value in facts.items()}
         metadata |= {"medgrpo.schema_version": str(SCHEMA_VERSION), "medgrpo.settings": self.settings}
-        table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
+        fields = [field for field in SCHEMA if field.name not in NUMBERS]
+        table = with_numbers(pa.Table.from_pylist(rows, schema=pa.schema(fields, metadata)))
         path = shard_path(self.root, self.run_id, self.attempt, step, rank)
         with whole_file(path) as handle:
             pq.write_table(table, handle, compression="zstd")
