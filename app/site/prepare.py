@@ -16,6 +16,7 @@ from types import ModuleType
 __all__ = ["prepare_gradio"]
 
 _WRITES_STUBS = "gradio.component_meta"
+_SERVES_PROGRAMS = "gradio.mcp"
 
 
 def prepare_gradio() -> None:
@@ -30,28 +31,37 @@ def prepare_gradio() -> None:
         HF_HUB_OFFLINE="1",
         HF_HUB_DISABLE_TELEMETRY="1",
     )
-    if not any(isinstance(finder, _WithoutStubs) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _WithoutStubs())
+    if not any(isinstance(finder, _Lean) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Lean())
     empty = Path(private, "empty")
     empty.mkdir()
     os.chdir(empty)
 
 
-class _WithoutStubs(MetaPathFinder):
-    """Keeps Gradio from writing ``.pyi`` files for editors into its own installation at each import.
+class _Lean(MetaPathFinder):
+    """Keeps Gradio from two things while it is imported that no page needs.
 
-    That takes half the time of the import, and two dashboards that start together would write the same files.
+    It writes ``.pyi`` files for editors into its own installation: that takes half the time of the import,
+    and two dashboards that start together would write the same files. And it imports ``mcp``, an optional
+    package for serving programs instead of people, if that happens to be installed: a second more.
     """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname == "mcp" and _is_being_imported(_SERVES_PROGRAMS):
+            raise ModuleNotFoundError(f"{_SERVES_PROGRAMS} does without it", name=fullname)
         if fullname != _WRITES_STUBS:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.origin is not None:
             spec.loader = _LoaderWithoutStubs(fullname, spec.origin)
         return spec
+
+
+def _is_being_imported(name: str) -> bool:
+    module = sys.modules.get(name)
+    return module is not None and bool(getattr(module.__spec__, "_initializing", False))
 
 
 class _LoaderWithoutStubs(SourceFileLoader):

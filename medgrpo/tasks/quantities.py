@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["Quantity", "graded", "mean", "ratio"]
 
@@ -52,7 +55,7 @@ class Quantity:
         """
         rows = np.arange(len(cluster))
         shape = (weights.shape[1], len(cluster))
-        members = csr_array((np.ones(len(cluster)), (cluster, rows)), shape=shape)
+        members = _sparse((np.ones(len(cluster)), (cluster, rows)), shape=shape)
         return self.finish(weights @ (members @ self.columns).toarray())
 
 
@@ -70,7 +73,7 @@ def ratio(name: str, numerators: ArrayLike, denominators: ArrayLike) -> Quantity
         over, under = sums[..., 0], sums[..., 1]
         return np.where(under > 0.0, over / np.where(under > 0.0, under, 1.0), 0.0)
 
-    return Quantity(name, csr_array(columns), finish)
+    return Quantity(name, _sparse(columns), finish)
 
 
 def graded(
@@ -100,7 +103,7 @@ def graded(
     ]
     at = np.asarray(cells, dtype=np.intp).reshape(-1, 2)
     whole = (len(truth), int(np.prod(shape)))
-    columns = csr_array((np.ones(len(at)), (at[:, 0], at[:, 1])), shape=whole)
+    columns = _sparse((np.ones(len(at)), (at[:, 0], at[:, 1])), shape=whole)
 
     def finisher(measure: Measure) -> Callable[[Array], Array]:
         def finish(sums: Array) -> Array:
@@ -112,3 +115,9 @@ def graded(
         return finish
 
     return [Quantity(name, columns, finisher(measure)) for name, measure in measures.items()]
+
+
+def _sparse(values: Any, shape: tuple[int, int] | None = None) -> csr_array:
+    from scipy.sparse import csr_array  # takes a third of a second to import
+
+    return csr_array(values, shape=shape)
