@@ -70,22 +70,30 @@ class NumberCache:
         return staged
 
     def keep(self, cursor: Any, numbers: Mapping[Part, int], damaged: type[Exception]) -> None:
-        """Keep the rows of shards that are in ``new_answers`` and ``new_parts``, if they are many."""
-        if len(numbers) < _WORTH:
-            return
-        order = list(numbers)
-        places = _places({number: place for place, number in enumerate(numbers.values())})
-        cursor.register("places", places)
-        # Without space all goes on, only the next start is as slow as this one.
-        with suppress(UserError, damaged), whole_folder(self.folder / uuid.uuid4().hex[:8]) as segment:
-            for table in _TABLES:
-                cursor.execute(
-                    f"COPY (SELECT p.became AS shard, t.* EXCLUDE (shard) FROM new_{table} t "
-                    f"JOIN places p ON p.shard = t.shard) TO {_quoted(segment / table)} (FORMAT parquet)"
-                )
-            listed = json.dumps([astuple(part) for part in order])
-            (segment / "shards.json").write_text(listed, encoding="utf-8")
-        cursor.unregister("places")
+        """Keep the rows that ``answers`` and ``parts`` hold of shards, if these are many.
+
+        Args:
+            cursor: Of the database, for this alone.
+            numbers: Of the shards. Those that are no longer there are left out.
+            damaged: What the database raises.
+        """
+        cursor.execute("BEGIN")  # so that the tables are of one moment
+        present = {number for (number,) in cursor.execute("SELECT shard FROM shards").fetchall()}
+        kept = {part: number for part, number in numbers.items() if number in present}
+        if len(kept) >= _WORTH:
+            cursor.register("places", _places({number: place for place, number in enumerate(kept.values())}))
+            # Without space all goes on, only the next start is as slow as this one.
+            with suppress(UserError, damaged), whole_folder(self.folder / uuid.uuid4().hex[:8]) as segment:
+                for table in _TABLES:
+                    cursor.execute(
+                        f"COPY (SELECT p.became AS shard, t.* EXCLUDE (shard) FROM {table} t "
+                        f"JOIN places p ON p.shard = t.shard) TO {_quoted(segment / table)} (FORMAT parquet)"
+                    )
+                listed = json.dumps([astuple(part) for part in kept])
+                (segment / "shards.json").write_text(listed, encoding="utf-8")
+            cursor.unregister("places")
+        with suppress(damaged):  # where a statement failed there is no transaction any more
+            cursor.execute("ROLLBACK")
 
 
 def _stage(cursor: Any, segment: Path, numbers: Mapping[int, int]) -> None:

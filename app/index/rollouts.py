@@ -6,6 +6,7 @@ takes a cursor of its own, so handlers may run side by side.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ class RolloutIndex:
         self._scan = Scan(self.folder)
         self._lock = threading.Lock()
         self._texts: TextIndex | None = None
+        self._keeping: threading.Thread | None = None
 
     def refresh(self) -> bool:
         """Take in what changed on the disk.
@@ -129,7 +131,7 @@ class RolloutIndex:
         return list_groups(self.rows, chosen, order, offset, limit, self._matched(chosen.text))
 
     def keep_in(self, folder: Path) -> None:
-        """Keep the numbers that are read for the next start, and search in the texts that are indexed there.
+        """Keep numbers for the next start there, and search in the texts that are indexed there.
 
         Args:
             folder: The dashboard's own, for files that may be deleted.
@@ -138,13 +140,18 @@ class RolloutIndex:
         self._texts = TextIndex(folder)
         self._texts.want(self._tables.loaded)
 
-    def make_searchable(self) -> None:
-        """Index texts in the background, those of later shards too, until :meth:`close`."""
+    def work_in_background(self) -> None:
+        """Keep what was read, and index texts, those of later shards too, until :meth:`close`."""
         if self._texts is not None:
+            self._keeping = threading.Thread(target=self._tables.keep, name="kept numbers", daemon=True)
+            self._keeping.start()
+            atexit.register(self._keeping.join)
             self._texts.start()
 
     def close(self) -> None:
         """End what is done in the background."""
+        if self._keeping is not None:
+            self._keeping.join()
         if self._texts is not None:
             self._texts.close()
 

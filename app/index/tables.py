@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from app.index.cache import NumberCache
+from app.index.reading import COLUMNS, read_numbers
 from app.index.scan import Part
-from medgrpo.errors import MissingExtraError
+from medgrpo.errors import MissingExtraError, UserError
+from medgrpo.rollout.schema import SCHEMA_VERSION
 
 __all__ = ["Tables"]
 
@@ -39,29 +41,17 @@ CREATE TABLE gaps (
 CREATE TABLE new_answers AS FROM answers;
 CREATE TABLE new_parts AS FROM parts;
 """
-# A log-probability stands for each token: one such column less to read.
-# ``file_row_number`` tells apart the shards that were merged into one file.
-_READ = """
-read_parquet(
-    $files, filename = true, file_row_number = true, hive_partitioning = false, union_by_name = true
-) r
-JOIN shards s ON s.file = r.filename AND r.file_row_number >= s.first AND r.file_row_number < s.first + s.rows
-WHERE s.shard IN (SELECT unnest($shards))
-"""
-_LOAD_ANSWERS = f"""
+_LOAD_ANSWERS = """
 INSERT INTO new_answers
-SELECT s.shard, file_row_number, s.run, step, group_id, sample_index, dataset, task, video_id, reward,
-    group_std, advantage, kept, skip_reason, parse_status, truncated, len(completion_logps),
-    -list_avg(completion_logps), judge.status, list_avg([d.score FOR d IN judge.dimensions]),
-    [c.raw FOR c IN components IF starts_with(c.metric, 'similarity:')][1], wall_time
-FROM {_READ}
+SELECT shard, row, run, step, group_id, sample_index, dataset, task, video_id, reward, group_std, advantage,
+    kept, skip_reason, parse_status, truncated, completion_tokens, -mean_logp, judge.status, judge_mean,
+    similarity, wall_time
+FROM stored
 """
-_LOAD_PARTS = f"""
+_LOAD_PARTS = """
 INSERT INTO new_parts
 SELECT shard, run, step, dataset, task, c.name, c.normalizer, c.raw, c.normalised, c.p25, c.p50, c.p75
-FROM (
-    SELECT s.shard AS shard, s.run AS run, step, dataset, task, unnest(components) AS c FROM {_READ}
-)
+FROM (SELECT shard, run, step, dataset, task, unnest(components) AS c FROM stored)
 """
 _SUM_UP_GROUPS = """
 INSERT INTO groups
@@ -115,7 +105,7 @@ _SWAP = (
     "DELETE FROM new_parts",
 )
 _NAMED = ("shard", "file", "first", "rows", "run")
-_FILES_AT_ONCE = 128
+_ROWS_AT_ONCE = 1 << 18  # much smaller loads cost twice the time, larger ones memory
 
 
 class Tables:
@@ -138,11 +128,18 @@ class Tables:
         self._connection.execute(_TABLES)
         self._numbers = count()
         self._cache: NumberCache | None = None
+        self._not_kept: dict[Part, int] = {}
         self.loaded: dict[Part, int] = {}
 
     def keep_in(self, folder: Path) -> None:
-        """Keep what is read from shards in the dashboard's own folder."""
-        self._cache = NumberCache(folder, _TABLES + _LOAD_ANSWERS + _LOAD_PARTS)
+        """Have :meth:`keep` use the dashboard's own folder."""
+        self._cache = NumberCache(folder, f"{_TABLES}{_LOAD_ANSWERS}{_LOAD_PARTS}{COLUMNS}{SCHEMA_VERSION}")
+
+    def keep(self) -> None:
+        """Write down what was read from shards since the last time, if it is much, while others may ask."""
+        read, self._not_kept = self._not_kept, {}
+        if self._cache is not None:
+            self._cache.keep(self._connection.cursor(), read, self._error)
 
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         """Ask the tables; parameters are named, ``$run`` for ``run``; an Arrow table is a table to ask."""
@@ -178,11 +175,11 @@ class Tables:
         cursor.execute("DELETE FROM new_answers")  # left by a refresh that failed
         cursor.execute("DELETE FROM new_parts")
         cached = set() if self._cache is None else self._cache.stage(cursor, numbered, self._error)
-        self._name(cursor, {part: numbered[part] for part in cached})
         read, problems = self._read(cursor, {p: n for p, n in numbered.items() if p not in cached})
-        if self._cache is not None:
-            self._cache.keep(cursor, read, self._error)
-        return {part: numbered[part] for part in cached} | read, problems
+        self._not_kept |= read
+        loaded = {part: numbered[part] for part in cached} | read
+        self._name(cursor, loaded)
+        return loaded, problems
 
     def _read(self, cursor: Any, numbered: Mapping[Part, int]) -> tuple[dict[Part, int], dict[str, str]]:
         files: dict[str, list[Part]] = defaultdict(list)
@@ -190,33 +187,26 @@ class Tables:
             files[part.file].append(part)
         loaded: dict[Part, int] = {}
         problems: dict[str, str] = {}
-        names = list(files)
-        waiting = [names[i : i + _FILES_AT_ONCE] for i in range(0, len(names), _FILES_AT_ONCE)]
-        while waiting:
-            some = waiting.pop()
-            of_some = {part: numbered[part] for name in some for part in files[name]}
+        waiting: list[pa.Table] = []
+        for file, parts in files.items():
+            of_file = {part: numbered[part] for part in parts}
             try:
-                self._stage(cursor, some, of_some)
-            except self._error as error:
-                if len(some) > 1:  # the damaged one is in one half or the other
-                    waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
-                else:
-                    problems[some[0]] = f"{some[0]}: cannot be read ({str(error).splitlines()[0]})"
-            else:
-                loaded |= of_some
+                waiting.append(read_numbers(file, of_file))
+            except UserError as error:
+                problems[file] = str(error)
+                continue
+            loaded |= of_file
+            if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+                self._stage(cursor, waiting)
+                waiting.clear()
+        self._stage(cursor, waiting)
         return loaded, problems
 
-    def _stage(self, cursor: Any, files: Sequence[str], numbered: Mapping[Part, int]) -> None:
-        cursor.execute("BEGIN")
-        try:
-            self._name(cursor, numbered)
-            values = {"files": list(files), "shards": list(numbered.values())}
-            cursor.execute(_LOAD_ANSWERS, values)
-            cursor.execute(_LOAD_PARTS, values)
-        except self._error:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+    def _stage(self, cursor: Any, read: Sequence[pa.Table]) -> None:
+        cursor.register("stored", pa.concat_tables([COLUMNS.empty_table(), *read]))
+        cursor.execute(_LOAD_ANSWERS)
+        cursor.execute(_LOAD_PARTS)
+        cursor.unregister("stored")
 
     def _name(self, cursor: Any, numbered: Mapping[Part, int]) -> None:
         rows = [(number, p.file, p.first, p.rows, p.run) for p, number in numbered.items()]

@@ -163,7 +163,7 @@ def serve(context: Context, address: Address, sessions: Sessions | None = None) 
             host, port = listening.getsockname()[:2]
             where = f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
             print(f"The dashboard of {context.index.folder} is on {where} (end it with Ctrl+C)", flush=True)
-            context.index.make_searchable()
+            context.index.work_in_background()
 
     # So that the temporary folder goes with it: uvicorn hands the signal on when it has shut down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

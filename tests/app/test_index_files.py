@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.index import GroupFilter, RolloutIndex
+from app.index import GroupFilter, RolloutIndex, tables
 from app.index import scan as scanning
-from app.index.tables import Tables
 from medgrpo.errors import UserError
 from medgrpo.rollout.compaction import compact_run
 from medgrpo.rollout.store import RolloutStore
@@ -40,6 +39,7 @@ def opened(root: Path, own: Path | None = None) -> RolloutIndex:
         own.mkdir(exist_ok=True)
         index._tables.keep_in(own)
     index.refresh()
+    index._tables.keep()
     return index
 
 
@@ -159,13 +159,13 @@ def test_numbers_are_kept_for_the_next_start(tmp_path: Path, monkeypatch: pytest
     own = tmp_path / "own"
     before = everything(opened(tmp_path / "runs", own))
     read: list[int] = []
-    stage = Tables._stage
+    read_numbers = tables.read_numbers
 
-    def counted(self: Tables, cursor: Any, files: Any, numbered: Any) -> None:
-        read.append(len(files))
-        stage(self, cursor, files, numbered)
+    def counted(file: str, numbered: Any) -> Any:
+        read.append(len(numbered))
+        return read_numbers(file, numbered)
 
-    monkeypatch.setattr(Tables, "_stage", counted)
+    monkeypatch.setattr(tables, "read_numbers", counted)
     assert everything(opened(tmp_path / "runs", own)) == before
     assert read == []
     write(tmp_path / "runs", 41, text="other")  # all are other files now

@@ -59,7 +59,7 @@ def index(tmp_path: Path) -> Iterator[RolloutIndex]:
     found = RolloutIndex(tmp_path / "runs")
     found.refresh()
     found.keep_in(tmp_path / "own")
-    found.make_searchable()
+    found.work_in_background()
     wait_for(found)
     yield found
     found.close()
@@ -148,7 +148,7 @@ def test_a_deleted_or_damaged_index_is_built_anew(index: RolloutIndex, tmp_path:
         again.refresh()
         assert found(again, "divides") == set()
         again.keep_in(tmp_path / "own")
-        again.make_searchable()
+        again.work_in_background()
         wait_for(again)
         assert found(again, "divides") == every("g0")
         again.close()

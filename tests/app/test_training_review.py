@@ -226,7 +226,7 @@ def test_a_search_says_when_it_is_not_complete(folder: Path, tmp_path: Path) -> 
     review, words = look_at(folder), filter_of("demo", text="cystic")
     assert "Not all texts can be searched" in review.listing(words, "newest", 0, 50).page
     review.index.keep_in(tmp_path)
-    review.index.make_searchable()
+    review.index.work_in_background()
     until = time.monotonic() + 60
     while review.index.search_state().waiting and time.monotonic() < until:
         time.sleep(0.05)
