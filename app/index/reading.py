@@ -23,17 +23,16 @@ _OF_COMPONENTS = ("name", "raw", "p25", "p50", "p75", "normalizer", "normalised"
 _STORED = (*_PLAIN, "judge.status", *(f"components.list.element.{name}" for name in _OF_COMPONENTS))
 
 _component = SCHEMA.field("components").type.value_type
-COLUMNS = pa.schema(
+_AS_STORED = pa.schema(
     [
         *(SCHEMA.field(name) for name in _PLAIN),
         ("judge", pa.struct([SCHEMA.field("judge").type.field("status")])),
         ("components", pa.list_(pa.struct([_component.field(name) for name in _OF_COMPONENTS]))),
         *(SCHEMA.field(name) for name in NUMBERS),
-        ("run", pa.string()),
-        ("shard", pa.int32()),
-        ("row", pa.int64()),
     ]
 )
+_PLACE = (("run", pa.string()), ("shard", pa.int32()), ("row", pa.int64()))
+COLUMNS = pa.schema([*_AS_STORED, *(pa.field(name, kind) for name, kind in _PLACE)])
 """What is read, and of which run, shard and row of the file it is."""
 
 
@@ -56,7 +55,7 @@ def read_numbers(file: str, numbered: Mapping[Part, int]) -> pa.Table:
             tables = [_read(opened, firsts, part, number) for part, number in numbered.items() if part.rows]
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
-    return pa.concat_tables([COLUMNS.empty_table(), *tables])
+    return pa.concat_tables(tables) if tables else COLUMNS.empty_table()
 
 
 def _first_rows(footer: pq.FileMetaData) -> list[int]:
@@ -70,20 +69,20 @@ def _read(opened: pq.ParquetFile, firsts: Sequence[int], part: Part, number: int
     groups = [k for k in range(len(firsts) - 1) if firsts[k] < last and firsts[k + 1] > part.first]
     table = _numbers(opened, groups).slice(part.first - firsts[groups[0]] if groups else 0, part.rows)
     count = len(table)
-    where = {
-        "run": pa.repeat(part.run, count),
-        "shard": pa.repeat(pa.scalar(number, pa.int32()), count),
-        "row": pa.array(np.arange(part.first, part.first + count)),
-    }
-    for name, values in where.items():
-        table = table.append_column(name, values)
-    table = table.replace_schema_metadata(None)
-    return table if table.schema == COLUMNS else table.select(COLUMNS.names).cast(COLUMNS)
+    place = [
+        pa.repeat(part.run, count),
+        pa.repeat(pa.scalar(number, pa.int32()), count),
+        pa.array(np.arange(part.first, part.first + count)),
+    ]
+    if not table.schema.equals(_AS_STORED):
+        table = table.select(_AS_STORED.names).cast(_AS_STORED)
+    return pa.Table.from_arrays([*table.columns, *place], schema=COLUMNS)
 
 
 def _numbers(opened: pq.ParquetFile, groups: Sequence[int]) -> pa.Table:
     table = opened.read_row_groups(groups, columns=[*_STORED, *NUMBERS], use_threads=False)
-    missing = [name for name in NUMBERS if name not in table.column_names]
+    present = table.column_names
+    missing = [name for name in NUMBERS if name not in present]
     if missing:  # an older shard
         lists = opened.read_row_groups(groups, columns=list(SOURCES), use_threads=False)
         numbers = with_numbers(lists)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ _SWAP = (
     "DELETE FROM new_parts",
 )
 _NAMED = ("shard", "file", "first", "rows", "run")
+_READERS = 2  # more would wait for each other, and for those who build the pages
 _ROWS_AT_ONCE = 1 << 18  # much smaller loads cost twice the time, larger ones memory
 
 
@@ -182,28 +184,27 @@ class Tables:
         return loaded, problems
 
     def _read(self, cursor: Any, numbered: Mapping[Part, int]) -> tuple[dict[Part, int], dict[str, str]]:
-        files: dict[str, list[Part]] = defaultdict(list)
-        for part in numbered:
-            files[part.file].append(part)
+        files: dict[str, dict[Part, int]] = defaultdict(dict)
+        for part, number in numbered.items():
+            files[part.file][part] = number
         loaded: dict[Part, int] = {}
         problems: dict[str, str] = {}
-        waiting: list[pa.Table] = []
-        for file, parts in files.items():
-            of_file = {part: numbered[part] for part in parts}
-            try:
-                waiting.append(read_numbers(file, of_file))
-            except UserError as error:
-                problems[file] = str(error)
-                continue
-            loaded |= of_file
-            if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
-                self._stage(cursor, waiting)
-                waiting.clear()
-        self._stage(cursor, waiting)
+        with ThreadPoolExecutor(_READERS) as readers:
+            for some in _loads(files):
+                tables = []
+                for (file, of_file), read in zip(some.items(), readers.map(_try, some.items()), strict=True):
+                    if isinstance(read, UserError):
+                        problems[file] = str(read)
+                    else:
+                        tables.append(read)
+                        loaded |= of_file
+                self._stage(cursor, tables)
         return loaded, problems
 
     def _stage(self, cursor: Any, read: Sequence[pa.Table]) -> None:
-        cursor.register("stored", pa.concat_tables([COLUMNS.empty_table(), *read]))
+        if not read:
+            return
+        cursor.register("stored", pa.concat_tables(read))
         cursor.execute(_LOAD_ANSWERS)
         cursor.execute(_LOAD_PARTS)
         cursor.unregister("stored")
@@ -214,3 +215,24 @@ class Tables:
             cursor.register("named", pa.table(dict(zip(_NAMED, zip(*rows, strict=True), strict=True))))
             cursor.execute("INSERT INTO shards BY NAME FROM named")
             cursor.unregister("named")
+
+
+def _loads(files: Mapping[str, dict[Part, int]]) -> Iterator[dict[str, dict[Part, int]]]:
+    """Files that are loaded together."""
+    some: dict[str, dict[Part, int]] = {}
+    rows = 0
+    for file, numbered in files.items():
+        some[file] = numbered
+        rows += sum(part.rows for part in numbered)
+        if rows >= _ROWS_AT_ONCE:
+            yield some
+            some, rows = {}, 0
+    if some:
+        yield some
+
+
+def _try(file: tuple[str, dict[Part, int]]) -> pa.Table | UserError:
+    try:
+        return read_numbers(*file)
+    except UserError as error:
+        return error

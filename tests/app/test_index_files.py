@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.index import GroupFilter, RolloutIndex, tables
 from app.index import scan as scanning
 from medgrpo.errors import UserError
 from medgrpo.rollout.compaction import compact_run
+from medgrpo.rollout.numbers import NUMBERS
 from medgrpo.rollout.store import RolloutStore
 from tests.rollout.rollouts import make_rollout, make_sample
 
@@ -179,6 +183,60 @@ def test_numbers_are_kept_for_the_next_start(tmp_path: Path, monkeypatch: pytest
     assert everything(opened(tmp_path / "runs", own)) == after
     assert sum(read) == 41
     assert everything(opened(tmp_path / "runs", own)) == after
+
+
+def test_older_shards_without_their_numbers_read_the_same(tmp_path: Path) -> None:
+    paths = write(tmp_path, 4)
+    before = everything(opened(tmp_path))
+    for path in paths[:2]:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        pq.write_table(table.drop_columns(list(NUMBERS)), path)
+    index = opened(tmp_path)
+    assert everything(index) == before
+    assert index.rows("SELECT DISTINCT tokens, surprise FROM answers") == [(2, 0.875)]
+    compact_run(tmp_path, "r", keep_last=1)
+    index.refresh()
+    assert (everything(index), index.problems) == (before, {})
+
+
+@pytest.mark.parametrize("lost", ["reward", "components", "judge"])
+def test_a_shard_that_lacks_a_column_is_told_and_costs_no_other(tmp_path: Path, lost: str) -> None:
+    paths = write(tmp_path, 3)
+    with pq.ParquetFile(paths[1]) as file:
+        table = file.read()
+    pq.write_table(table.drop_columns([lost]), paths[1])
+    index = opened(tmp_path)
+    assert index.steps("r") == [2, 0]
+    assert lost in index.problems[str(paths[1])]
+
+
+def test_a_column_of_another_type_is_told(tmp_path: Path) -> None:
+    paths = write(tmp_path, 3)
+    with pq.ParquetFile(paths[1]) as file:
+        table = file.read()
+    words = pa.array(["much"] * len(table))
+    place = table.column_names.index("reward")
+    pq.write_table(table.set_column(place, "reward", words), paths[1])
+    index = opened(tmp_path)
+    assert index.steps("r") == [2, 0]
+    assert "much" in index.problems[str(paths[1])]
+
+
+def test_answers_that_have_gone_meanwhile_are_not_kept(tmp_path: Path) -> None:
+    paths = write(tmp_path / "runs", 40)
+    own = tmp_path / "own"
+    own.mkdir()
+    index = RolloutIndex(tmp_path / "runs")
+    index._tables.keep_in(own)
+    index.refresh()
+    paths[0].unlink()
+    index.refresh()
+    index._tables.keep()
+    (listed,) = own.glob("numbers-*/*/shards.json")
+    assert len(json.loads(listed.read_text())) == 39
+    paths[1].unlink()
+    assert len(opened(tmp_path / "runs", own).steps("r")) == 38
 
 
 def test_a_full_disk_costs_the_next_start_its_speed_and_nothing_else(
