@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,20 +56,32 @@ class ReviewedAnswers:
         self._groups: dict[tuple[str, int, str], list[Reviewed]] = {}
 
     def of(self, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Reviewed]]:
-        """The verdicts whose answers are still stored as they were read, each with its answer and key."""
+        """The verdicts whose answers are still stored as they were read, each with its answer and key.
+
+        Those that :meth:`unsure` tells of are left out.
+        """
+        found = [(verdict, matches) for verdict, matches in self._matches(verdicts) if len(matches) == 1]
+        return [(replace(verdict, key=answer.key), answer) for verdict, (answer,) in found]
+
+    def unsure(self, verdicts: Sequence[Verdict]) -> tuple[int, list[str]]:
+        """How many verdicts could be about answers of several runs, which have one id, and their names."""
+        found = [matches for _, matches in self._matches(verdicts) if len(matches) > 1]
+        return len(found), sorted({answer.run for matches in found for answer in matches})
+
+    def _matches(self, verdicts: Sequence[Verdict]) -> Iterator[tuple[Verdict, list[Reviewed]]]:
         names = [summary.run for summary in self._index.runs()]
-        found = []
         for verdict in verdicts:
             run, step, group_id, index = verdict.key
             groups = [self._group(name, step, group_id) for name in names if run_id(name) == run]
-            match = [
-                answer
-                for group in groups
-                for answer in group
-                if answer.key[3] == index and verdict.about(answer.content)
-            ]
-            found += [(replace(verdict, key=answer.key), answer) for answer in match[:1]]
-        return found
+            yield (
+                verdict,
+                [
+                    answer
+                    for group in groups
+                    for answer in group
+                    if answer.key[3] == index and verdict.about(answer.content)
+                ],
+            )
 
     def _group(self, run: str, step: int, group_id: str) -> list[Reviewed]:
         place = (run, step, group_id)

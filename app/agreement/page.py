@@ -11,7 +11,7 @@ from app.agreement.answers import Reviewed, ReviewedAnswers
 from app.agreement.measures import compare
 from app.agreement.prepare import CAPTION_TASKS, prepare
 from app.agreement.remarks import remarks_view
-from app.agreement.view import agreement_view, counts_view, nobody_view
+from app.agreement.view import agreement_view, counts_view, nobody_view, unsure_view
 from app.context import Context, user_of
 from app.review.desk import RUBRIC
 from app.review.reviews import Reviews
@@ -82,16 +82,21 @@ class Board:
     def _tables(self, filters: Sequence[str], blind_only: bool) -> Html:
         present = self.verdicts.present()
         stored = self._answers.of(present)
+        unsure, twins = self._answers.unsure(present)
+        told = unsure_view(unsure, twins)
         pairs = [
             (verdict, answer)
             for verdict, answer in stored
             if _passes(answer, filters) and not (blind_only and verdict.blind is False)
         ]
         if not pairs:
-            return nobody_view(bool(present))
+            return join([told, nobody_view(bool(present))])
         others = sorted({answer.rubric for _, answer in pairs} - {"", self.rubric.name})
-        counts = counts_view([verdict for verdict, _ in pairs], len(present) - len(stored), others)
-        return join([counts, agreement_view(compare(pairs, self.rubric), self.rubric), remarks_view(pairs)])
+        lost = len(present) - len(stored) - unsure
+        counts = counts_view([verdict for verdict, _ in pairs], lost, others)
+        return join(
+            [told, counts, agreement_view(compare(pairs, self.rubric), self.rubric), remarks_view(pairs)]
+        )
 
     def listing(self) -> Html:
         """The reviews that there are, with what they were drawn from."""

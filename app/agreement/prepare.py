@@ -7,7 +7,7 @@ from typing import Any
 
 from app.context import Context
 from app.review.candidates import candidates
-from app.review.reviews import Plan, Review, Reviews
+from app.review.reviews import Plan, Review, Reviews, run_id
 from app.review.sampler import draw
 from medgrpo.errors import UserError
 
@@ -53,6 +53,12 @@ def prepare(
     """
     if not run:
         raise UserError("Choose a training run first.")
+    twins = [one.run for one in context.index.runs() if run_id(one.run) == run_id(run)]
+    if len(twins) > 1:
+        raise UserError(
+            f"The training runs {', '.join(sorted(twins))} have the same name: a verdict about one could be "
+            "taken for one about another. Open the dashboard on the folder of one of them alone (--runs)."
+        )
     if not tasks:
         raise UserError("Choose at least one kind of question.")
     count = _whole(size, "The number of answers", 1, _MOST_ANSWERS)

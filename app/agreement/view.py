@@ -14,7 +14,7 @@ from medgrpo.evaluation.ratings import JUDGE, OVERALL
 from medgrpo.evaluation.verdicts import Verdict
 from medgrpo.rewards.judges import Rubric
 
-__all__ = ["agreement_view", "counts_view", "nobody_view"]
+__all__ = ["agreement_view", "counts_view", "nobody_view", "unsure_view"]
 
 _LEVELS = [(0.8, "very good"), (0.6, "good"), (0.4, "moderate"), (0.2, "weak")]
 _ALPHA, _KAPPA, _SPEARMAN = "All together (alpha)", "Agreement (kappa)", "Same order (Spearman)"
@@ -99,6 +99,21 @@ def counts_view(verdicts: Sequence[Verdict], lost: int, other_rubrics: Sequence[
         gone if lost else None,
         other if other_rubrics else None,
     )
+
+
+def unsure_view(count: int, runs: Sequence[str]) -> Html:
+    """That verdicts could be about answers of several runs; nothing if there are none.
+
+    Args:
+        count: Verdicts.
+        runs: Names of the runs.
+    """
+    told = (
+        f"{count} verdicts could be about answers of several training runs with the same name and the same "
+        f"texts ({', '.join(runs)}); they are not compared. Open the dashboard on the folder of one of them "
+        "(--runs), with the folder that the verdicts are in (--workspace)."
+    )
+    return note(told, "warning") if count else Html("")
 
 
 def nobody_view(any_verdict: bool) -> Html:
