@@ -159,6 +159,7 @@ def test_hostile_answers_and_links_stay_text(page: Page, address: str) -> None:
 
 def test_two_parts_of_a_run_are_compared(page: Page) -> None:
     page.get_by_role("tab", name="Compare").click()
+    expect(page.locator("#run-a input")).to_have_value("demo")  # the runs come after the page
     page.get_by_label("A: rounds").fill("soon")
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.locator("#compared")).to_contain_text("write all, 7, 0-10")
