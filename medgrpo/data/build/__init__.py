@@ -1,0 +1,1 @@
+"""The data-construction pipeline: from the annotations of source datasets to verified instruction data."""
