@@ -12,7 +12,7 @@ import asyncio
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,7 @@ class ChatClient:
         reasks: int = 0,
         progress: str = "ask",
         keys: Sequence[str] | None = None,
+        settled: Collection[str] = ("ok",),
     ) -> list[ChatReply]:
         """Ask questions, each as one user message.
 
@@ -127,9 +128,12 @@ class ChatClient:
             readable: Whether a reply is of use; others are asked again.
             reask: What an unreadable reply is answered with.
             reasks: How often.
-            progress: Title of the progress bar, which appears for many questions.
+            progress: Title of the progress bar, which appears for many questions; without a title it does
+                not.
             keys: What each reply is kept under in the cache, see :func:`content_key`; equal keys are asked
                 once. None leaves the cache alone.
+            settled: Statuses of replies that are kept. With ``refused`` and ``schema`` nothing is paid for a
+                second time; a reply that did not come is never kept.
 
         Returns:
             One reply a question, in order; failures carry a status. Once the server has been out of reach
@@ -144,10 +148,11 @@ class ChatClient:
         if self.cache is None or keys is None:
             return self._ask(_Work(list(prompts), None, readable, reask, reasks), progress)
         # What was kept by a reader with other demands may be unreadable to this one.
-        kept = {key: reply for key, reply in self.cache.get(keys).items() if readable(reply.text)}
+        work = _Work([], [], readable, reask, reasks, tuple(settled))
+        kept = {key: reply for key, reply in self.cache.get(keys).items() if work.is_settled(reply)}
         missing = {key: i for i, key in enumerate(keys) if key not in kept}
         asked = [prompts[i] for i in missing.values()]
-        fresh = self._ask(_Work(asked, list(missing), readable, reask, reasks), progress)
+        fresh = self._ask(replace(work, prompts=asked, keys=list(missing)), progress)
         kept.update(zip(missing, fresh, strict=True))
         return [kept[key] for key in keys]
 
@@ -156,7 +161,8 @@ class ChatClient:
         count = len(work.prompts)
         if not count:
             return []
-        work.bar = tqdm(total=count, desc=progress, disable=count < _MANY, unit="call", leave=False)
+        hidden = not progress or count < _MANY
+        work.bar = tqdm(total=count, desc=progress, disable=hidden, unit="call", leave=False)
         with work.bar:
             try:
                 asyncio.get_running_loop()
@@ -212,9 +218,10 @@ class ChatClient:
                 work.done(i, ChatReply(status="http", detail=f"not asked: {work.last_detail}"))
                 continue
             reply = await self._converse(client, work, work.prompts[i])
-            if reply.status == "ok" and work.keys is not None and self.cache is not None:
+            if work.is_settled(reply) and work.keys is not None and self.cache is not None:
                 kept = self.cache.put(work.keys[i], reply)
-                reply = kept if work.readable(kept.text) else reply
+                # A reader with other demands may have kept what is of no use here.
+                reply = kept if work.is_settled(kept) else reply
             self._breaker.note(reply)
             work.done(i, reply)
 
@@ -256,6 +263,7 @@ class _Work:
     readable: Callable[[str], bool]
     reask: str
     reasks: int
+    settled: tuple[str, ...] = ("ok",)
     bar: Any = None
 
     def __post_init__(self) -> None:
@@ -263,6 +271,12 @@ class _Work:
         self.replies: dict[int, ChatReply] = {}
         self.out_of_reach = 0  # failures to reach the server, one after the other
         self.last_detail = ""
+
+    def is_settled(self, reply: ChatReply) -> bool:
+        """Whether a reply is kept, and one that was kept is of use."""
+        if reply.status == "schema" and not reply.body:
+            return False  # no model answered, but a proxy or a server that is something else
+        return reply.status in self.settled and (reply.status != "ok" or self.readable(reply.text))
 
     def done(self, i: int, reply: ChatReply) -> None:
         """Keep a reply."""

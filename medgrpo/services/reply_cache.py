@@ -1,8 +1,9 @@
 """Replies that are paid for once: a file that several processes share and that outlives a crash.
 
 The file is SQLite with a write-ahead log: readers never wait, writers take turns, and a process that is
-killed while it writes leaves whole replies only. Only good replies are put in; a failure is asked again next
-time. The log needs shared memory, so the file must lie on a disk of this machine, not on a network share.
+killed while it writes leaves whole replies only. What the server answered can be put in, a refusal too; what
+failed on the way is asked again next time. The log needs shared memory, so the file must lie on a disk of
+this machine, not on a network share.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["ReplyCache", "content_key"]
 _PATIENCE = 60.0  # seconds that a process waits for others to finish writing
 _AT_A_TIME = 500  # keys in one query
 _APPLICATION = 0x4D475243  # marks the file as ours
+_ANSWERED = ("ok", "refused", "schema")
 _FIELDS = tuple(field.name for field in fields(ChatReply) if field.name != "cached")
 
 
@@ -92,16 +94,16 @@ class ReplyCache:
         return found
 
     def put(self, key: str, reply: ChatReply) -> ChatReply:
-        """Keep a good reply; from then on it survives a crash of the program.
+        """Keep a reply; from then on it survives a crash of the program.
 
         Returns:
             The reply that is kept: another process's, if it was first.
 
         Raises:
-            ValueError: If the reply is a failure.
+            ValueError: If no reply came.
             UserError: If the file cannot be written or is no such cache.
         """
-        if reply.status != "ok":
+        if reply.status not in _ANSWERED:
             raise ValueError(f"a failure is not kept: {reply.status}")
         text = json.dumps({name: value for name, value in asdict(reply).items() if name in _FIELDS})
         values = (key, text, time.time())
