@@ -83,6 +83,8 @@ def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         uint8 ``[3, height, width]``.
     """
+    if frame.shape[:2] == (height, width):  # nothing to do, and PyTorch takes seconds to load
+        return np.ascontiguousarray(frame.transpose(2, 0, 1))
     import torch
     from torchvision.transforms.v2 import InterpolationMode
     from torchvision.transforms.v2.functional import resize

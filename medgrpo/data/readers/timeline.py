@@ -20,7 +20,16 @@ import numpy as np
 from medgrpo.data.fields import MAX_RATE, MIN_RATE
 from medgrpo.data.readers.base import VideoError
 
-__all__ = ["MAX_FRAMES", "Timeline", "file_stamp", "open_video", "timeline_of", "upright"]
+__all__ = [
+    "MAX_FRAMES",
+    "Timeline",
+    "check_length",
+    "file_stamp",
+    "first_frame",
+    "open_video",
+    "timeline_of",
+    "upright",
+]
 
 INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 """Containers whose presentation times and keyframes are exact without decoding."""
@@ -131,7 +140,7 @@ def upright(path: Path, frame: Any, pixels: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=KEPT)
 def _scanned(path: Path, size: int, modified: int) -> Timeline:
     with open_video(path) as (container, stream):
-        _check_length(path, size, stream)
+        check_length(path, size, stream)
         if container.format.name in INDEXED_FORMATS:
             shown, keys = _scan(path, container, stream)
         else:
@@ -149,7 +158,7 @@ def _scanned(path: Path, size: int, modified: int) -> Timeline:
             # Players start the clock with the first stream to start, which may be the audio.
             origin = min(origin, round(container.start_time / MICROSECONDS / base))
         container.seek(min(keys, default=min(shown)), stream=stream, backward=True)
-        first = _first_frame(container, stream)
+        first = first_frame(container, stream)
         if first is None:
             raise VideoError(path, "no frame of it can be decoded")
         turned = upright(path, first, np.broadcast_to(np.uint8(0), (first.height, first.width, 3)))
@@ -174,7 +183,7 @@ def _scan(path: Path, container: Any, stream: Any) -> tuple[list[Any], list[Any]
     return shown, keys
 
 
-def _first_frame(container: Any, stream: Any) -> Any:
+def first_frame(container: Any, stream: Any) -> Any:
     """The first frame that can be decoded from here, or None; the decoder is drained for it."""
     for packet in container.demux(stream):
         frames = packet.decode()
@@ -191,7 +200,7 @@ def _check_count(path: Path, shown: list[Any]) -> None:
         raise VideoError(path, f"holds more than {MAX_FRAMES} frames; its frame rate is absurd: re-encode it")
 
 
-def _check_length(path: Path, size: int, stream: Any) -> None:
+def check_length(path: Path, size: int, stream: Any) -> None:
     """Refuse a file whose end is missing: it would pass for a shorter clip."""
     entries = stream.index_entries
     if len(entries) and (end := entries[-1].pos + entries[-1].size) > size:

@@ -105,11 +105,32 @@ class VideoFileReader(ABC):
         wanted, slots = np.unique(positions, return_inverse=True)
         if not len(wanted):
             return out
-        decoded = self._decode(self._timeline.pts[span][wanted])
-        for order, index in enumerate(wanted.tolist()):
+        stored = self.stored(wanted, overlay)
+        for order in range(len(wanted)):
             # No name for the stored frame: it would be kept while the next one is decoded.
-            out[slots == order] = resize_frame(self._shown(next(decoded), index, overlay), height, width)
+            out[slots == order] = resize_frame(next(stored), height, width)
         return out
+
+    def stored(
+        self, indices: Sequence[int] | np.ndarray, overlay: Overlay | None = None
+    ) -> Iterator[np.ndarray]:
+        """Decode frames in one pass, at their stored size.
+
+        Args:
+            indices: Positions in :meth:`times`, increasing.
+            overlay: Draws on a frame.
+
+        Yields:
+            RGB, uint8 ``[H, W, 3]``, in memory that is used again once the array is gone.
+
+        Raises:
+            VideoError: If the file is broken at one of the frames, after those before it.
+        """
+        span = self._span
+        positions = check_indices(indices, span.stop - span.start)
+        decoded = self._decode(self._timeline.pts[span][positions])
+        for index in positions.tolist():
+            yield self._shown(next(decoded), index, overlay)
 
     def _shown(self, frame: np.ndarray, index: int, overlay: Overlay | None) -> np.ndarray:
         """Check a decoded frame's size and draw on it."""
