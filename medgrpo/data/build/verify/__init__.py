@@ -1,0 +1,1 @@
+"""Verification of drafted questions and written texts: what is wrong is set aside with its reason."""
