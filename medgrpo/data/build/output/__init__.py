@@ -1,0 +1,1 @@
+"""What a build leaves behind: records, manifest, statistics, plots, data card, export."""
