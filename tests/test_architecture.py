@@ -29,12 +29,17 @@ TOP = LEVEL["cli"]
 LATE = {
     "av",
     "bitsandbytes",
+    "cv2",
+    "datasets",
     "decord",
     "deepspeed",
     "faster_whisper",
     "gradio",
     "openai",
+    "openpyxl",
+    "ray",
     "sentence_transformers",
+    "supervision",
     "torchcodec",
     "vllm",
 }

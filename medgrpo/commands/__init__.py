@@ -22,6 +22,7 @@ COMMANDS = {
     "plan": "medgrpo.commands.plan",
     "cache": "medgrpo.commands.cache",
     "split": "medgrpo.commands.split",
+    "build": "medgrpo.commands.build",
     "baseline": "medgrpo.commands.baseline",
     "evaluate": "medgrpo.commands.evaluate",
     "judge": "medgrpo.commands.judge",
