@@ -15,6 +15,7 @@ BENCHMARKS = {
     "generation": "sampling eight answers to each prompt against transformers' generate",
     "gpu_training": "7B with LoRA on a CUDA GPU: packed against rows, tokens/s, MFU, memory (needs the GPU)",
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
+    "build": "importing, frames and prompts of a build against a plain loop; memory, a second run",
     "records_index": "opening 531,850 rows: time and memory against json.load",
     "dashboard_index": "the dashboard over 1,000,000 answers: waiting and memory, against SQLite and JSON",
 }
