@@ -74,6 +74,10 @@ def test_one_step_after_the_other_on_a_small_world(
         "submission.json": str(tmp_path / "submission.json"),
         "runs/grpo": str(tmp_path / "runs" / "grpo"),
         "exported": str(tmp_path / "exported"),
+        "synthesize sources": f"synthesize {tmp_path / 'sources'}",
+        "paths.sources=sources": f"paths.sources={tmp_path / 'sources'}",
+        "paths.out=built": f"paths.out={tmp_path / 'built'}",
+        "check built": f"check {tmp_path / 'built'}",
         "world/": f"{root}/world/",
     }
     for arguments in _medgrpo():
@@ -81,7 +85,9 @@ def test_one_step_after_the_other_on_a_small_world(
         for name, place in places.items():
             line = line.replace(name, place)
         command = shlex.split(line)
-        if command[0] == "synthesize":
+        if command[0] == "synthesize" and "--layouts" in command:
+            command += ["--videos", "1"]
+        elif command[0] == "synthesize":
             command = ["synthesize", str(tmp_path / "world"), "--videos", "24", "--mp4", "1"]
         elif command[0] == "fit":
             command += [f"--paths.root={tmp_path / 'runs'}", "--data.init_args.sampling.max_frames=8"]
