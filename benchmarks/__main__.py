@@ -17,6 +17,7 @@ BENCHMARKS = {
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
     "build": "importing, frames and prompts of a build against a plain loop; memory, a second run",
     "records_index": "opening 531,850 rows: time and memory against json.load",
+    "records_view": "the dashboard's data view over 500,000 rows: waiting and memory",
     "dashboard_index": "the dashboard over 1,000,000 answers: waiting and memory, against SQLite and JSON",
 }
 

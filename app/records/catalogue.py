@@ -7,7 +7,6 @@ so that neither texts nor frames are held.
 from __future__ import annotations
 
 import json
-import re
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -161,19 +160,27 @@ class Catalogue:
         if not text:
             yield from np.flatnonzero(keep).tolist()
             return
-        spelled = {json.dumps(text, ensure_ascii=plain)[1:-1].encode() for plain in (True, False)}
-        pattern = re.compile(b"|".join(map(re.escape, sorted(spelled))), re.IGNORECASE)
+        spelled = {json.dumps(text, ensure_ascii=plain)[1:-1].encode().lower() for plain in (True, False)}
         ends = self.offset + self.length
         row = 0
         while row < len(self):
             after = max(row + 1, int(np.searchsorted(self.offset, self.offset[row] + _BLOCK)))
             if keep[row:after].any():
                 start = int(self.offset[row])
-                block = self._bytes(start, int(ends[after - 1]) - start)
-                places = np.array([match.start() for match in pattern.finditer(block)], dtype=np.int64)
+                block = self._bytes(start, int(ends[after - 1]) - start).lower()
+                found = [place for needle in spelled for place in _places(block, needle)]
+                places = np.array(found, dtype=np.int64)
                 hits = np.unique(np.searchsorted(self.offset, places + start, side="right") - 1)
                 yield from (hit for hit in hits.tolist() if keep[hit])
             row = after
+
+
+def _places(block: bytes, needle: bytes) -> Iterator[int]:
+    """Where a text begins; ``bytes.find`` is many times faster than a pattern that ignores case."""
+    place = block.find(needle)
+    while place >= 0:
+        yield place
+        place = block.find(needle, place + 1)
 
 
 def catalogue_of(path: Path, table: pa.Table) -> Catalogue:
