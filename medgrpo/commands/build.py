@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +121,10 @@ def _validate(build: Build, as_json: bool) -> int:
 
     from medgrpo.data.sources.validate import validate
 
-    def shown(names: Sequence[str]) -> Iterable[str]:
-        return tqdm(names, desc="read annotations", unit="video", disable=as_json)
+    def shown(source: str, names: Sequence[str]) -> Iterable[str]:
+        return tqdm(names, desc=f"read {source}", unit="video", disable=as_json)
 
-    reports = {name: validate(source, shown) for name, source in build.sources.items()}
+    reports = {name: validate(source, partial(shown, name)) for name, source in build.sources.items()}
     if as_json:
         print(json.dumps({name: report.summary() for name, report in reports.items()}))
     else:
@@ -200,7 +202,8 @@ def _told(report: BuildReport, build: Build, as_json: bool) -> int:
             )
             if (build.out / "review").is_dir():
                 print(
-                    f"a sample for people: cd {build.out}; python -m app --runs review --records review.json"
+                    f"a sample for people: cd {build.out} && {sys.executable} -m app "
+                    "--runs review --records review.json"
                 )
     return 0 if report.manifest is not None else 1
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from medgrpo.errors import UserError
+
 __all__ = ["BatchRows", "ClipBatchSampler"]
 
 
@@ -50,7 +52,7 @@ class ClipBatchSampler(Sampler[BatchRows]):
         spare_clips: Other clips to name with each batch, for one that turns out to be unreadable.
 
     Raises:
-        ValueError: If there are fewer clips than one batch for every rank.
+        UserError: If there are fewer clips than one batch for every rank.
     """
 
     def __init__(
@@ -83,8 +85,9 @@ class ClipBatchSampler(Sampler[BatchRows]):
         units = len(self._units(np.random.default_rng([seed, 0])))
         self.batches = units // (clips_per_batch * world_size)
         if self.batches == 0:
-            raise ValueError(
-                f"{units} clips are too few for {world_size} rank(s) with batches of {clips_per_batch} clips"
+            raise UserError(
+                f"{units} clips are too few for {world_size} rank(s) with batches of {clips_per_batch}; give "
+                "more records or lower data.init_args.clips_per_batch"
             )
 
     def set_epoch(self, epoch: int) -> None:

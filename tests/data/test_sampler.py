@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medgrpo.data.sampler import ClipBatchSampler
+from medgrpo.errors import UserError
 
 CLIPS = st.lists(st.integers(0, 12), min_size=12, max_size=60)
 
@@ -59,7 +60,7 @@ def test_epochs_differ_and_repeat() -> None:
 
 
 def test_too_few_clips_are_refused() -> None:
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(UserError, match=r"too few.*data\.init_args\.clips_per_batch"):
         _sampler([1, 1], clips_per_batch=2)
 
 

@@ -36,6 +36,7 @@ from medgrpo.data.build.verify.run import KEPT, verify_into
 from medgrpo.data.build.verify.verify import Verifier
 from medgrpo.data.build.writers import Writer
 from medgrpo.data.build.writing import Prompting, Texts, Writing, WritingTotals, writer_facts
+from medgrpo.data.sources.annotations import Problem
 from medgrpo.data.sources.base import Source
 from medgrpo.errors import UserError
 from medgrpo.services.encoder import SentenceEncoder
@@ -74,6 +75,7 @@ class BuildReport:
         videos: By source, those that were used.
         unusable: By source, those that were not.
         problems: By source, bad rows and frames that were left out.
+        loose: Problems of no single video, each with its source; among ``problems`` too.
         clips: How many.
         drafts: Questions that had their answer.
         texts: What writing came to.
@@ -85,6 +87,7 @@ class BuildReport:
     videos: Counter[str] = field(default_factory=Counter)
     unusable: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
+    loose: list[tuple[str, Problem]] = field(default_factory=list)
     clips: int = 0
     drafts: int = 0
     texts: WritingTotals = field(default_factory=WritingTotals)
@@ -220,11 +223,15 @@ class Build:
         for place in (".*.part", "plots/.*.part", "review/**/.*.part"):  # left by a build that was killed
             for left in self.out.glob(place):
                 left.unlink(missing_ok=True)
+        for writer in (*self.writers.values(), self.third):
+            if writer is not None and not self.is_complete:
+                writer.check()  # before hours of preparation
         report = BuildReport()
         report.results = self._prepare(report)
+        report.loose = [(name, one) for name, source in self.sources.items() for one in source.problems()]
+        report.problems.update(name for name, _ in report.loose)
         self._refuse(report)
-        loose = [(name, problem) for name, source in self.sources.items() for problem in source.problems()]
-        write_quarantine(self.out / QUARANTINE, report.results, loose)
+        write_quarantine(self.out / QUARANTINE, report.results, report.loose)
         self._candidates(report.results, report)
         if not report.texts.missing:
             candidates = Lines(ClipCandidates).read(self.work / CANDIDATES)
@@ -328,13 +335,14 @@ class Build:
         for name, source in self.sources.items():
             own = [result for result in results if result.item[0] == name]
             counts: Counter[str] = Counter()
-            problems: Counter[str] = Counter()
+            problems = Counter(problem.field for source_name, problem in report.loose if source_name == name)
             for result in own:
                 counts.update(result.reading.counts)
                 problems.update(problem.field for problem in result.reading.problems)
+                problems["frames"] += len(result.problems)
             paths = sorted({path for result in own for path in source.files(result.item[1])})
             files = {path.relative_to(source.root).as_posix(): files_fingerprint([path])[0] for path in paths}
-            facts[name] = SourceFacts(source.licence, source.homepage, files, counts, problems)
+            facts[name] = SourceFacts(source.licence, source.homepage, files, counts, +problems)
         names = {source.name for source in self.sources.values()}
         texts = [source_texts(name, self.prompts) for name in sorted(names)]
         templates = [template for one in texts for template in one.templates.values()] if self.writers else []

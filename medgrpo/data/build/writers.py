@@ -88,6 +88,14 @@ class Writer(Protocol):
         """What texts depend on, ready for JSON; where the writer is does not count."""
         ...
 
+    def check(self) -> None:
+        """Find out what can be known without a request.
+
+        Raises:
+            UserError: If the writer cannot be asked, e.g. for want of its key.
+        """
+        ...
+
     def write(self, requests: Sequence[TextRequest], name: str) -> list[WrittenText]:
         """One text a request, in order; failures carry a status.
 
@@ -180,6 +188,10 @@ class ChatWriter:
         """What replies depend on."""
         return {"model": self.model, "revision": self.revision, "parameters": self.parameters}
 
+    def check(self) -> None:
+        """See :class:`Writer`."""
+        self._client()
+
     def write(self, requests: Sequence[TextRequest], name: str) -> list[WrittenText]:
         """See :class:`Writer`.
 
@@ -188,13 +200,14 @@ class ChatWriter:
         """
         prompts = [request.remote if self.remote else request.prompt for request in requests]
         asked = [k for k, prompt in enumerate(prompts) if prompt is not None]
+        client = self._client()  # without its key nothing leaves, so nothing is said to
         self._tell(requests, name)
         keys = [content_key({"prompt": _content(prompts[k]), **self.settings()}) for k in asked]
         counts = {key: requests[k].count for key, k in zip(keys, asked, strict=True)}
         texts: dict[int, WrittenText] = {}
         for count in sorted(set(counts.values())):
             chosen = [(key, k) for key, k in zip(keys, asked, strict=True) if requests[k].count == count]
-            replies = self._client().ask(
+            replies = client.ask(
                 [prompts[k] for _, k in chosen],  # type: ignore[misc]
                 readable=lambda text, count=count: _texts(text, count) is not None,  # type: ignore[misc]
                 reask=REASK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +162,11 @@ def test_problems_are_listed_quarantined_or_refused(
 ) -> None:
     lines = [json.loads(line) for line in (world.out / "quarantine.jsonl").read_text().splitlines()]
     assert any(line["source"] == "AVOS" and line["line"] and line["field"] for line in lines)
+    assert Counter(line["source"] for line in lines) == json.loads(world.printed)["problems"]
+    sources = json.loads((world.out / "manifest.json").read_text())["sources"]
+    counted = {(name, field): n for name in sources for field, n in sources[name]["problems"].items()}
+    assert Counter((line["source"], line["field"]) for line in lines) == counted
+    assert any(not line["video_id"] for line in lines)  # also those of no single video
     path = config(
         tmp_path / "build.yaml", world.sources, tmp_path / "out", NO_WRITERS, ("AVOS",), on_problem="refuse"
     )
@@ -234,6 +240,17 @@ def test_nothing_goes_to_another_machine_unless_the_config_says_so(
     assert main(["build", "--config", str(path)]) == 2
     assert "allow_remote: true" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_key_is_told_before_anything_is_made_or_said_to_leave(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config(tmp_path / "build.yaml", world.sources, tmp_path / "out", world.urls, ("CholecTrack20",))
+    key = "build.writers.gemini.init_args.api_key_env=NO_SUCH_KEY"
+    assert main(["build", "--config", str(path), "--set", key]) == 2
+    assert "NO_SUCH_KEY" in capsys.readouterr().err
+    assert "of clips" not in caplog.text
+    assert not (tmp_path / "out" / "frames").exists()
 
 
 def test_a_key_is_nowhere(

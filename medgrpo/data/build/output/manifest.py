@@ -37,7 +37,7 @@ class SourceFacts:
         homepage: Where it is had from.
         files: Hashes of its annotation files, by name.
         counts: What was read and dropped by rule, summed over its videos.
-        problems: Bad rows that were left out, by field.
+        problems: Bad rows and frames that were left out, by field.
     """
 
     licence: str = ""
