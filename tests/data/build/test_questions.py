@@ -1,8 +1,10 @@
 """Questions from annotations: a perfect answer is perfect to our scorers and to the official ones."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from decimal import Decimal
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -230,25 +232,32 @@ def test_events_of_dense_captions_do_not_overlap(spans: list[tuple[int, int]]) -
     assert set(clear) <= set(kept), "what overlaps nothing stays as it is"
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sets(st.integers(0, 15), min_size=1), st.sampled_from([0.5, 1.0, 2.0, 3.0]))
-def test_the_longest_regular_run_is_found(places: set[int], fps: float) -> None:
-    frames = [round(k / fps, 3) for k in range(16)]
-    run = longest_run(frames, sorted(frames[k] for k in places), 8)
-    asked = [frames.index(time) for time in run]
-    assert set(asked) <= places
-    assert len({b - a for a, b in pairwise(asked)}) <= 1
-    if fps != 3.0:  # thirds of a second are no regular tenths
-        best = max(_run_from(places, first, step) for first in places for step in range(1, 9))
-        assert max(1, len(run)) == best
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(1, 23), min_size=2, max_size=14),
+    st.sets(st.integers(0, 13), min_size=1),
+    st.sampled_from([0.1, 1 / 3, 0.5, 1 / 30]),
+)
+def test_the_longest_regular_run_is_found(gaps: list[int], chosen: set[int], unit: float) -> None:
+    frames = [round(unit * sum(gaps[:k]), 3) for k in range(len(gaps))]
+    places = [k for k in sorted(chosen) if k < len(frames)]
+    run = longest_run(frames, [frames[k] for k in places], 5)
+    assert run == [] or _is_regular(frames, [frames.index(time) for time in run])
+    assert set(run) <= {frames[k] for k in places}
+    regular = [
+        list(found)
+        for size in range(2, 6)
+        for found in combinations(places, size)
+        if _is_regular(frames, found)
+    ]
+    assert len(run) == max(map(len, regular), default=0)
 
 
-def _run_from(places: set[int], first: int, step: int) -> int:
-    """How many places at most 8 there are in a row."""
-    reached = first
-    while reached in places and reached - first < 8 * step:
-        reached += step
-    return (reached - first) // step
+def _is_regular(frames: list[float], run: Sequence[int]) -> bool:
+    """Whether places, and times in tenths of a second, have one distance."""
+    times = [Decimal(f"{frames[k]:.1f}") for k in run]
+    distances = {b - a for a, b in pairwise(times)}
+    return len({b - a for a, b in pairwise(run)}) == 1 and len(distances) == 1 and distances != {0}
 
 
 def test_no_step_is_asked_for_where_none_follows() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from medgrpo.data.build.items import Draft
 from medgrpo.data.build.questions.scene import Scene, seconds
@@ -46,20 +45,19 @@ def longest_run(frames: Sequence[float], times: Sequence[float], most: int) -> l
     Returns:
         Times whose places among the frames, and whose distances in tenths of a second, are regular.
     """
-    places = [k for k, frame in enumerate(frames) if frame in set(times)]
+    seen = set(times)
+    places = [k for k, frame in enumerate(frames) if frame in seen]
     here = set(places)
+    tenths = [round(10 * float(seconds(frame))) for frame in frames]
     best: list[int] = []
-    for stride in range(1, max(1, len(frames) // 2) + 1):
+    for stride in range(1, len(frames)):
         for first in places:
             run = [first]
-            while len(run) < most and run[-1] + stride in here:
-                run.append(run[-1] + stride)
-            if len(run) > 1 and len(run) >= len(best) and _is_regular([frames[k] for k in run]):
-                best = run if len(run) > len(best) or stride > best[1] - best[0] else best
+            while len(run) < most and (after := run[-1] + stride) in here:
+                step = tenths[after] - tenths[run[-1]]
+                if step == 0 or (len(run) > 1 and step != tenths[run[1]] - tenths[first]):
+                    break
+                run.append(after)
+            if len(run) > 1 and (len(run), stride) > (len(best), best[1] - best[0] if best else 0):
+                best = run
     return [frames[k] for k in best]
-
-
-def _is_regular(run: Sequence[float]) -> bool:
-    shown = [float(seconds(time)) for time in run]
-    steps = {round(b - a, 1) for a, b in pairwise(shown)}
-    return len(steps) == 1 and steps != {0.0}
