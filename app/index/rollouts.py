@@ -27,13 +27,12 @@ __all__ = ["RolloutIndex", "RunSummary", "SearchState"]
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One run: its name, first and last round, answers, and when it last wrote (text, local time)."""
+    """One run: its name, first and last round, and answers."""
 
     run: str
     first: int
     last: int
     answers: int
-    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,8 @@ class RolloutIndex:
     def runs(self) -> list[RunSummary]:
         """All runs, the one that wrote last first."""
         rows = self.rows(
-            "SELECT run, min(step), max(step), count(*), strftime(max(written), '%d %b %Y, %H:%M') "
-            "FROM answers GROUP BY run ORDER BY max(written) DESC, run"
+            "SELECT run, min(step), max(step), count(*) FROM answers GROUP BY run "
+            "ORDER BY max(written) DESC, run"
         )
         return [RunSummary(*row) for row in rows]
 

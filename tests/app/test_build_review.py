@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from app.agreement.prepare import CAPTION_TASKS, prepare
 from app.context import Context
 from app.index import RolloutIndex
+from app.index.progress import progress
 from app.records.library import RecordsFile
 from app.review.desk import RUBRIC, Desk, Draft, Place
 from app.site.audit import AuditLog
+from app.training.run_state import runs_table, state_of
 from app.workspace import open_workspace
 from medgrpo.data.build.verify.findings import KeptClip
 from medgrpo.data.build.verify.sample import draw, find
@@ -57,6 +60,10 @@ def test_reviewers_mark_the_writers_texts(built: Path, tmp_path: Path) -> None:
     pairs = {(dataset, task): answers for dataset, task, answers, *_ in index.pairs("tiny")}
     assert set(pairs.values()) == {4}
     assert len(pairs) == 9
+    states = [(run, None, state_of(run, None, time.time())) for run in progress(index)]
+    table = str(runs_table(index.runs(), states, "tiny"))
+    assert "not kept" in table
+    assert "1970" not in table
 
     workspace = open_workspace(tmp_path / "workspace", built / "review")
     context = Context(index, built, workspace, AuditLog(workspace.audit))
