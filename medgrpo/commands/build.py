@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parquet", type=Path, metavar="DIR", help="also export the records for Hugging Face datasets"
     )
+    parser.add_argument(
+        "--films", type=Path, metavar="DIR", help="also make a film of every clip for people, one MP4 each"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON and nothing else")
 
 
@@ -67,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
         from medgrpo.data.build.output.hub_export import export_parquet
 
         export_parquet(build.out, args.parquet)
-    return _told(report, build, args.json)
+    films = None
+    if args.films is not None and report.manifest is not None:
+        films = _films(build, args.films)
+    return _told(report, build, films, args.json)
 
 
 def parsed_build(files: Sequence[str], changes: Sequence[str] = ()) -> Build:
@@ -171,7 +177,22 @@ def _fields(demand: Any) -> dict[str, int]:
     return dataclasses.asdict(demand)
 
 
-def _told(report: BuildReport, build: Build, as_json: bool) -> int:
+def _films(build: Build, folder: Path) -> dict[str, int]:
+    """Make the films that ``medgrpo media`` makes; counts of what came of it."""
+    import os
+
+    from medgrpo.commands.media import record_clips
+    from medgrpo.data.build.splits import read_assignment
+    from medgrpo.data.review_filling import make_review_clips
+
+    splits = sorted(set(read_assignment(build.out / "splits.json").values()))
+    files = [path for split in splits if (path := build.out / f"{split}.json").is_file()]
+    clips = [clip for path in files for clip in record_clips(path)]
+    made = make_review_clips(clips, folder.resolve(), len(os.sched_getaffinity(0)))
+    return {"clips": made.clips, "with_missing_frames": made.incomplete, "failed": len(made.problems)}
+
+
+def _told(report: BuildReport, build: Build, films: dict[str, int] | None, as_json: bool) -> int:
     """Print what a build came to."""
     texts = report.texts
     content: dict[str, Any] = {
@@ -185,6 +206,7 @@ def _told(report: BuildReport, build: Build, as_json: bool) -> int:
         "texts_missing": dict(texts.missing),
         "left_out": _nonzero(report.dropped),
         "cost": {name: round(float(value), 6) for name, value in texts.cost.items()},
+        **({} if films is None else {"films": films}),
         "manifest": None if report.manifest is None else str(report.manifest),
     }
     if as_json:

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medgrpo.commands.media_options import add_media_options, media_options
 from medgrpo.errors import UserError
@@ -21,7 +21,7 @@ from medgrpo.errors import UserError
 if TYPE_CHECKING:
     from medgrpo.types import Clip
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "record_clips", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
     unread: list[str] = []
     clips: list[Clip] = []
     for source in args.sources:
-        clips += _of_runs(source, args.base, unread) if source.is_dir() else _of_records(source, args)
+        if source.is_dir():
+            clips += _of_runs(source, args.base, unread)
+        else:
+            clips += record_clips(source, **media_options(args))
     made = make_review_clips(clips, folder, args.workers)
     counts = {
         "clips": made.clips,
@@ -143,12 +146,20 @@ def _of_runs(runs: Path, base: Path, unread: list[str]) -> Iterator[Clip]:
                 yield rooted(clip_from_row(row), base.resolve())
 
 
-def _of_records(path: Path, args: argparse.Namespace) -> Iterator[Clip]:
-    """The distinct clips of a records file."""
+def record_clips(path: Path, **media: Any) -> Iterator[Clip]:
+    """The distinct clips of a records file.
+
+    Args:
+        path: The file.
+        **media: Where its frames are, see :func:`medgrpo.data.lazy_records.open_records`.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
     from medgrpo.data.lazy_records import clips_of, open_records
     from medgrpo.data.review_clips import rooted
 
-    records = open_records(path, **media_options(args))
+    records = open_records(path, **media)
     first = {clip: row for row, clip in reversed(list(enumerate(clips_of(records))))}
     for row in sorted(first.values()):
         yield rooted(records[row].clip, Path.cwd())

@@ -19,6 +19,6 @@ def test_both_sides_make_the_same_and_the_second_run_finds_it(tmp_path: Path) ->
         assert made != {0}, count
     assert sides["quarter"]["videos"] == 2
     assert sides["two_workers"]["videos"] == 4
-    assert len(told["results"]) == 6
+    assert len(told["results"]) == 7
     assert all(entry["ratio"] > 0 for entry in told["results"])
     assert list(tmp_path.iterdir()) == [out]

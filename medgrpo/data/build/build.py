@@ -227,12 +227,15 @@ class Build:
             if writer is not None and not self.is_complete:
                 writer.check()  # before hours of preparation
         report = BuildReport()
-        report.results = self._prepare(report)
-        report.loose = [(name, one) for name, source in self.sources.items() for one in source.problems()]
-        report.problems.update(name for name, _ in report.loose)
-        self._refuse(report)
-        write_quarantine(self.out / QUARANTINE, report.results, report.loose)
-        self._candidates(report.results, report)
+        try:
+            report.results = self._prepare(report)
+            report.loose = [(name, one) for name, source in self.sources.items() for one in source.problems()]
+            report.problems.update(name for name, _ in report.loose)
+            self._refuse(report)
+            write_quarantine(self.out / QUARANTINE, report.results, report.loose)
+            self._candidates(report.results, report)
+        finally:
+            self.engine.close()
         if not report.texts.missing:
             candidates = Lines(ClipCandidates).read(self.work / CANDIDATES)
             verify_into(candidates, self.work, self.verifier())

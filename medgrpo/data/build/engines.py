@@ -37,9 +37,13 @@ class Engine(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what runs the work; the next :meth:`map` starts it again."""
+        ...
+
 
 class LocalEngine:
-    """This machine.
+    """This machine. Worker processes stay for the next stage, with all that they have imported.
 
     Args:
         workers: Processes; 1 works in this one, None takes one for each core.
@@ -52,36 +56,51 @@ class LocalEngine:
         if workers is not None and workers < 1:
             raise UserError(f"engine: workers must be at least 1, got {workers}")
         self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """See :class:`Engine`; only a few items are ahead of the one whose result is waited for."""
-        workers = min(self.workers or len(os.sched_getaffinity(0)), max(1, len(items)))
-        if workers == 1:
+        """See :class:`Engine`; only a few items are ahead of the one whose result is waited for.
+
+        Raises:
+            UserError: If a worker process died.
+        """
+        workers = self.workers or len(os.sched_getaffinity(0))
+        if min(workers, len(items)) < 2:
             yield from map(function, items)
             return
-        # Spawned, as a fork would copy the locks of this process's threads.
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+        if self._pool is None:
+            # Spawned, as a fork would copy the locks of this process's threads.
+            self._pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
         try:
-            yield from _in_order(pool, function, items, workers * (1 + _AHEAD))
+            yield from _in_order(self._pool, function, items, workers * (1 + _AHEAD))
         except BrokenProcessPool as error:
+            self.close()
             raise UserError(
                 "a worker process of the build died, perhaps for lack of memory; run the same command again "
                 "to continue, with fewer workers"
             ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """See :class:`Engine`."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
 
 
 def _in_order(
     pool: ProcessPoolExecutor, function: Callable[[T], R], items: Iterable[T], most: int
 ) -> Iterator[R]:
     waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= most:
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= most:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:  # one failed, or nobody wants the rest
+        for future in waiting:
+            future.cancel()
 
 
 class RayEngine:
@@ -119,6 +138,9 @@ class RayEngine:
             if isinstance(result, UserError):
                 raise result
             yield result
+
+    def close(self) -> None:
+        """See :class:`Engine`; the cluster is not ours to stop."""
 
     def _data(self) -> Any:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody

@@ -199,7 +199,9 @@ def test_texts_that_do_not_come_are_asked_for_by_the_next_run(
     assert len(world.servers[0].requests) == asked
 
 
-def test_a_third_model_writes_about_the_sample_for_review(world: World, tmp_path: Path) -> None:
+def test_a_third_model_writes_about_the_sample_and_films_are_made(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     third = {
         "class_path": "medgrpo.data.build.writers.ChatWriter",
         "init_args": {
@@ -212,7 +214,9 @@ def test_a_third_model_writes_about_the_sample_for_review(world: World, tmp_path
     path = config(
         tmp_path / "build.yaml", world.sources, tmp_path / "out", world.urls, names, third=third, review=5
     )
-    assert main(["build", "--config", str(path), "--json", "--parquet", str(tmp_path / "hub")]) == 0
+    exports = ["--parquet", str(tmp_path / "hub"), "--films", str(tmp_path / "films")]
+    assert main(["build", "--config", str(path), "--json", *exports]) == 0
+    told = json.loads(capsys.readouterr().out)
     table = json.loads((tmp_path / "out" / "third_model.json").read_text())
     assert table["statuses"] == {"ok": 5}
     assert table["agreement"]["all"]["similarity:gpt"]["value"] == 1.0  # it is the same model
@@ -220,6 +224,13 @@ def test_a_third_model_writes_about_the_sample_for_review(world: World, tmp_path
     listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
     assert {"review.json", "third_model.json", "quarantine.jsonl"} <= set(listed)
     assert list((tmp_path / "hub" / "data").glob("train-*.parquet"))
+    kept = {
+        row["video"][0] + row["video"][-1]
+        for split in ("train", "val")
+        for row in json.loads((tmp_path / "out" / f"{split}.json").read_text())
+    }
+    assert told["films"] == {"clips": len(kept), "with_missing_frames": 0, "failed": 0}
+    assert len(list((tmp_path / "films").rglob("*.mp4"))) == len(kept)
 
 
 def test_two_writers_that_are_one_are_refused(
