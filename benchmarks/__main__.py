@@ -1,10 +1,12 @@
-"""Run benchmarks: all of them, or those named."""
+"""Run benchmarks, all of them or those named, and bring the tables of all results up to date."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from importlib import import_module
+
+from benchmarks import summary
 
 BENCHMARKS = {
     "demo_seeds": "the demo over several seeds: what SFT and GRPO change, and its spread",
@@ -33,6 +35,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"no benchmark {unknown[0]!r}; known are: {', '.join(BENCHMARKS)}")
     for name in names:
         import_module(f"benchmarks.{name}").main()
+    summary.main()
     return 0
 
 

@@ -214,8 +214,8 @@ def _entry(name: str, ours: float | None, peer: float, peer_name: str, unit: str
     )  # peers are told beside it; a row store with an index opens a group faster
     return {
         "name": name,
-        "ours": None if ours is None else round(ours, 4),
-        "peer": round(peer, 4),
+        "ours": None if ours is None else round(ours, 6),
+        "peer": round(peer, 6),
         "peer_name": peer_name,
         "unit": unit,
         "ratio": None if ratio is None else round(ratio, 4),
