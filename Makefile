@@ -12,7 +12,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo smoke test lint bench docs help
+.PHONY: setup demo smoke test coverage lint wheel bench docs help
 
 setup: ## Build or update .venv (nothing to do: returns at once; interrupted: continues)
 	@EXTRAS=$(EXTRAS) bash scripts/setup.sh
@@ -28,8 +28,16 @@ test: setup ## The whole test suite (TESTS="tests/tasks -k tal" for a part of it
 	@bash scripts/system_packages.sh
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest $(TESTS)
 
-lint: setup ## Style, format and types
+coverage: setup ## The test suite with the share of lines it runs, which must not fall below the floor in pyproject.toml
+	@bash scripts/system_packages.sh
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest --cov --cov-report=term:skip-covered $(TESTS)
+
+lint: setup ## Style, format, types, directions of imports, lengths of files
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@$(PY) -m pytest -q tests/test_architecture.py
+
+wheel: setup ## Build the wheel and try it in an environment and a folder of its own
+	@bash scripts/check_wheel.sh
 
 bench: setup ## All benchmarks against peers; results in benchmarks/results/
 	@HF_HUB_OFFLINE=1 $(PY) -m benchmarks
