@@ -30,6 +30,7 @@ from medgrpo.modules.patch_embedding import use_linear_patch_embedding
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.modules.shared_prefix import use_grouped_attention
 from medgrpo.modules.tiny import SPECIAL_TOKENS, build_processor, build_tokenizer
+from medgrpo.modules.vision_attention import use_batched_windows
 from medgrpo.planning import GPUS, PRESETS, RunSizes, shape_of, update_memory
 from medgrpo.planning.groups import LAYOUTS, group_tokens
 from medgrpo.planning.work import decode, prefill, update, vision
@@ -101,6 +102,7 @@ class _RandomPolicy(QwenVLPolicy):
         model.requires_grad_(False)
         use_grouped_attention(model)
         use_linear_patch_embedding(model)
+        use_batched_windows(model)
         self.model = self._prepare(model)
 
 

@@ -21,6 +21,7 @@ from medgrpo.modules.patch_embedding import use_linear_patch_embedding
 from medgrpo.modules.quantization import Quantization, four_bit_options
 from medgrpo.modules.sharding import whole
 from medgrpo.modules.shared_prefix import GroupAttention, use_grouped_attention
+from medgrpo.modules.vision_attention import use_batched_windows
 from medgrpo.modules.weight_hash import weights_hash
 
 __all__ = ["LoRA", "QwenVLPolicy"]
@@ -129,6 +130,7 @@ class QwenVLPolicy(nn.Module):
             raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
         use_grouped_attention(model, self.group_attention)
         use_linear_patch_embedding(model)
+        use_batched_windows(model)
         self.model = self._prepare(model)
 
     def _prepare(self, model: Any) -> Any:
