@@ -80,5 +80,7 @@ def _without_quantization(model: Any) -> Any:
         return model
     config = copy.deepcopy(model.config)
     del config.quantization_config
+    # No forward is made of it, and a new model refuses the name under which windows are batched.
+    config.vision_config._attn_implementation = "sdpa"
     with torch.device("meta"):
         return type(model)(config)

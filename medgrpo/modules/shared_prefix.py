@@ -149,6 +149,7 @@ class _Layout:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for training too, if made while something is only scored
 def _layout(group: GroupLengths, device: torch.device) -> _Layout:
     """The same for every layer of a forward, and its recomputation."""
     lengths = torch.tensor(group.answers)

@@ -107,6 +107,15 @@ def test_groups_of_one_clip_encode_it_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_was_scored_first_is_trained_on(tmp_path: Path) -> None:
+    policy, encoder = tiny_policy("qwen2_5_vl")
+    # Lengths that no other test has: what is kept of them must not be bound to inference.
+    packed = pack_groups(encoder, two_prompts(encoder, tmp_path)[:1], [[[7] * 11, [8] * 5]])
+    with torch.inference_mode():
+        policy.logps(packed)
+    policy.logps(packed).sum().backward()
+
+
 @pytest.mark.parametrize("kernel", [grouped_attention, flex_grouped_attention])
 @settings(max_examples=30, deadline=None)
 @given(
