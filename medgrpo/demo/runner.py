@@ -22,7 +22,7 @@ from pathlib import Path
 
 from medgrpo.errors import UserError
 
-__all__ = ["Stage", "StageTime", "available_cores", "run_stages"]
+__all__ = ["Stage", "StageRun", "StageTime", "available_cores", "recipe", "run_stages"]
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def run_stages(stages: Sequence[Stage], root: Path, processes: int = 1) -> list[
     chain = ""
     with _side_lane() as lane:
         for number, stage in enumerate(stages, start=1):
-            own = hashlib.sha256(f"{chain}|{_recipe(stage)}".encode()).hexdigest()
+            own = hashlib.sha256(f"{chain}|{recipe(stage)}".encode()).hexdigest()
             chain = chain if stage.beside else own
             head = f"[{number}/{len(stages)}] {stage.title}"
-            run = _Run(stage, own, root, head)
+            run = StageRun(stage, own, root, head)
             if (seconds := run.done_before()) is not None:
                 print(f"{head}: done before ({seconds:.0f} s)", flush=True)
                 times[stage.name] = StageTime(stage.name, stage.title, seconds, True, stage.beside)
@@ -102,8 +102,16 @@ def run_stages(stages: Sequence[Stage], root: Path, processes: int = 1) -> list[
 
 
 @dataclass
-class _Run:
-    """One stage with the hash of all that it depends on."""
+class StageRun:
+    """One stage with the hash of all that it depends on.
+
+    Attributes:
+        stage: What to run.
+        chain: The hash.
+        root: Folder for markers and logs.
+        head: Title for people.
+        process: Of a stage that runs beside.
+    """
 
     stage: Stage
     chain: str
@@ -113,6 +121,7 @@ class _Run:
 
     @property
     def log(self) -> Path:
+        """Where the output of a stage goes that runs beside."""
         return self.root / "logs" / f"{self.stage.name}.log"
 
     @property
@@ -139,7 +148,10 @@ class _Run:
         started = json.loads(self._attempt.read_text()) if self._attempt.is_file() else {}
         resumed = started.get("chain") == self.chain
         arguments = list(stage.arguments)
-        if resumed and stage.checkpoint is not None and stage.checkpoint.exists():
+        if stage.checkpoint is not None and not resumed:
+            # Of other settings: if this attempt is stopped before its first one, it must not be continued.
+            stage.checkpoint.unlink(missing_ok=True)
+        if stage.checkpoint is not None and stage.checkpoint.exists():
             arguments.append(f"--ckpt_path={stage.checkpoint}")
         earlier = started.get("seconds", 0.0) if resumed else 0.0
         self._attempt.write_text(json.dumps({"chain": self.chain, "seconds": earlier}))
@@ -155,7 +167,7 @@ class _Run:
             said = f"; it said: {_last_line(self.log)} (all of it: {self.log})" if beside else ""
             raise UserError(
                 f"stage '{stage.name}' stopped with exit status {code}{said}; "
-                "start the demo again to continue it"
+                "start the same command again to continue it"
             )
         missing = [str(path) for path in stage.produces if not path.exists()]
         if missing:
@@ -180,10 +192,10 @@ class _SideLane:
     """Stages that run one at a time next to the main lane."""
 
     pool: ThreadPoolExecutor
-    waiting: list[tuple[_Run, Future[StageTime]]] = field(default_factory=list)
+    waiting: list[tuple[StageRun, Future[StageTime]]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def start(self, run: _Run) -> None:
+    def start(self, run: StageRun) -> None:
         """Queue a stage."""
 
         def execute() -> StageTime:
@@ -207,7 +219,7 @@ class _SideLane:
                 time.sleep(0.2)
             self._take(run, future, times)
 
-    def _take(self, run: _Run, future: Future[StageTime], times: dict[str, StageTime]) -> None:
+    def _take(self, run: StageRun, future: Future[StageTime], times: dict[str, StageTime]) -> None:
         self.waiting.remove((run, future))
         times[run.stage.name] = result = future.result()
         print(f"\n{run.head}: done beside ({result.seconds:.0f} s)", flush=True)
@@ -248,7 +260,7 @@ def _last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "nothing")
 
 
-def _recipe(stage: Stage) -> str:
+def recipe(stage: Stage) -> str:
     """The command and the text of the config files in it."""
     files = [Path(argument) for argument in stage.arguments if argument.endswith(".yaml")]
     return "\n".join([shlex.join(stage.arguments), *(path.read_text() for path in files if path.is_file())])

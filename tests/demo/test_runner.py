@@ -80,6 +80,21 @@ def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path: Path, calls: 
     assert not any("ckpt_path" in argument for argument in calls[-1])
 
 
+def test_nor_is_it_when_the_first_attempt_with_new_settings_was_stopped_before_its_own(
+    tmp_path: Path, calls: list[list[str]]
+) -> None:
+    def stage(*settings: str) -> Stage:
+        arguments = ("fit", f"{tmp_path}/out", *settings)
+        return Stage("fit", "Fit", arguments, (tmp_path / "out",), checkpoint=tmp_path / "last.ckpt")
+
+    run_stages([stage("rounds=40")], tmp_path)
+    (tmp_path / "last.ckpt").write_text("40 rounds")
+    for _ in range(2):
+        with pytest.raises(UserError):
+            run_stages([stage("rounds=20", "fail")], tmp_path)
+    assert calls[-1][-1] == "fail"
+
+
 def test_a_stage_that_writes_nothing_is_an_error(tmp_path: Path, calls: list[list[str]]) -> None:
     with pytest.raises(UserError, match="without writing"):
         run_stages([Stage("a", "A", ("noop",), (tmp_path / "missing",))], tmp_path)
