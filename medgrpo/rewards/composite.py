@@ -28,7 +28,7 @@ class CompositeReward:
     group is the trainer's decision, and :func:`leave_out` mixes again without the failed one.
 
     Args:
-        components: By the name under which rollouts and logs show them.
+        components: By the name under which rollouts and logs show them; null leaves one out.
         normalizer: Brings components to a common scale; the paper's logistic by default.
         penalties: What an answer loses for how it is written, by the name under which it is shown.
         statistics: File that the ``baseline`` command wrote, read at :meth:`setup` or at the first score;
@@ -37,14 +37,14 @@ class CompositeReward:
 
     def __init__(
         self,
-        components: dict[str, RewardComponent],
+        components: dict[str, RewardComponent | None],
         normalizer: Normalizer | None = None,
         statistics: str | Statistics | None = None,
         penalties: dict[str, Penalty] | None = None,
     ) -> None:
-        if not components:
+        self.components = {name: part for name, part in components.items() if part is not None}
+        if not self.components:
             raise UserError("CompositeReward needs at least one component")
-        self.components = dict(components)
         self.normalizer = normalizer or LogisticNormalizer()
         self.statistics = statistics
         self.penalties = dict(penalties or {})
