@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from medgrpo.errors import UserError
 from medgrpo.evaluation.scores import Scores
 from medgrpo.evaluation.tables import grid
-from medgrpo.evaluation.uncertainty import bootstrap_intervals, sign_flip_test
+from medgrpo.evaluation.uncertainty import bootstrap_intervals, holm, sign_flip_test
 from medgrpo.tasks import TASKS
 from medgrpo.tasks.quantities import mean
 
@@ -106,7 +106,8 @@ def paired_differences(
             pairs = _pairs(before, after, quantity, index) if quantity in quantities else None
             if pairs is not None:
                 rows.append(_difference(dataset, task, quantity, videos, pairs, draws, seed))
-    return _holm(rows)
+    corrected = holm([row.p for row in rows])
+    return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
 
 
 def _pairs(
@@ -140,16 +141,6 @@ def _difference(
     p = sign_flip_test(changes, videos, seed=seed)
     count = len(set(videos))
     return Difference(dataset, task, quantity, len(pairs), count, first, second, low, high, p, p, verdict)
-
-
-def _holm(rows: Sequence[Difference]) -> list[Difference]:
-    """Adjusted p-values: the chance of one false alarm among all rows."""
-    corrected = list(rows)
-    highest = 0.0
-    for rank, i in enumerate(sorted(range(len(rows)), key=lambda i: rows[i].p)):
-        highest = max(highest, min(1.0, (len(rows) - rank) * rows[i].p))
-        corrected[i] = replace(rows[i], p_holm=highest)
-    return corrected
 
 
 def difference_table(rows: Sequence[Difference], style: str = "text") -> str:

@@ -15,7 +15,7 @@ from medgrpo.data.splits import canonical_video_id
 from medgrpo.tasks.quantities import Quantity
 from medgrpo.types import Sample
 
-__all__ = ["Interval", "bootstrap_intervals", "clusters", "sign_flip_test", "video_of"]
+__all__ = ["Interval", "bootstrap_intervals", "clusters", "holm", "sign_flip_test", "video_of"]
 
 Interval = tuple[float, float]
 LEVELS = (0.025, 0.975)
@@ -89,3 +89,18 @@ def sign_flip_test(
         return float((np.abs((2.0 * patterns - 1.0) @ sums) >= observed).mean())
     signs = np.random.default_rng(seed).integers(0, 2, size=(draws, len(sums))) * 2.0 - 1.0
     return float(((np.abs(signs @ sums) >= observed).sum() + 1) / (draws + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, in their order: the chance of one false alarm among all.
+
+    Of m values the k-th smallest is multiplied by ``m - k + 1``; none ends below that of a smaller one, none
+    above 1 (Holm 1979, step-down).
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
