@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import save, versions
+from medgrpo.ablation.shares import shares, spread
 from medgrpo.evaluation.tables import grid
 from medgrpo.modules.advantages import GroupAdvantage, GroupRewards
 from medgrpo.rewards import (
@@ -39,7 +40,7 @@ from medgrpo.rollout.store import read_rollouts
 from medgrpo.tasks import Parsed
 from medgrpo.types import PairKey
 
-__all__ = ["main", "shares"]
+__all__ = ["main"]
 
 NORMALIZERS: tuple[type[Normalizer], ...] = (
     IdentityNormalizer,
@@ -82,28 +83,15 @@ def main(argv: Sequence[str] = ()) -> None:
             name: {"/".join(pair): round(share, 4) for pair, share in part.items()}
             for name, part in table.items()
         },
-        "largest over smallest": {name: round(_spread(part), 1) for name, part in table.items()},
+        "largest over smallest": {
+            name: round(spread(list(part.values())), 1) for name, part in table.items()
+        },
         "largest difference to identity under group std": {
             name: round(value, 4) for name, value in differences.items()
         },
         "versions": versions("numpy"),
     }
     save("normalisation", result)
-
-
-def shares(advantages: Array, pairs: Sequence[PairKey]) -> dict[PairKey, float]:
-    """The part of the squared advantage that each pair has, as if all had as many groups.
-
-    Args:
-        advantages: ``[P, G]``.
-        pairs: P of them.
-    """
-    squares: dict[PairKey, list[float]] = defaultdict(list)
-    for pair, group in zip(pairs, advantages, strict=True):
-        squares[pair].append(float((group**2).mean()))
-    means = {pair: float(np.mean(values)) for pair, values in sorted(squares.items())}
-    total = sum(means.values())
-    return {pair: value / total if total else 0.0 for pair, value in means.items()}
 
 
 def _groups(rows: Sequence[dict[str, Any]]) -> list[tuple[PairKey, list[dict[str, Any]]]]:
@@ -143,15 +131,10 @@ def _raw(row: dict[str, Any]) -> dict[str, RawScore]:
     }
 
 
-def _spread(part: dict[PairKey, float]) -> float:
-    least = min(part.values())
-    return max(part.values()) / least if least > 0 else float("inf")
-
-
 def _printed(table: dict[str, dict[PairKey, float]], differences: dict[str, float]) -> str:
     pairs = list(next(iter(table.values())))
     body = [
-        [name, *(f"{part[pair]:.2f}" for pair in pairs), f"{_spread(part):.1f}"]
+        [name, *(f"{part[pair]:.2f}" for pair in pairs), f"{spread(list(part.values())):.1f}"]
         for name, part in table.items()
     ]
     told = ", ".join(f"{name} {value:.4f}" for name, value in differences.items())

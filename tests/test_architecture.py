@@ -20,7 +20,18 @@ LAYERS = (
     ("data", "rewards", "rollout"),
     ("modules", "planning"),
     ("evaluation",),
-    ("compose", "parse_errors", "demo", "commands", "trainer_cli", "cli", "lightning_run", "__main__", ""),
+    (
+        "ablation",
+        "compose",
+        "parse_errors",
+        "demo",
+        "commands",
+        "trainer_cli",
+        "cli",
+        "lightning_run",
+        "__main__",
+        "",
+    ),
     ("app",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
