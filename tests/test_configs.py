@@ -17,6 +17,7 @@ CONFIGS = ROOT / "configs"
 TRAINER_ENTRIES = ("sft", "grpo")
 
 ENTRY_OF_FOLDER = {
+    "ablation": "grpo",
     "advantage": "grpo",
     "alarm": "grpo",
     "judge": "grpo",
