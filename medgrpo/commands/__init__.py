@@ -15,6 +15,7 @@ TRAINER_COMMANDS = {
 
 COMMANDS = {
     "demo": "medgrpo.commands.demo",
+    "ablate": "medgrpo.commands.ablate",
     "synthesize": "medgrpo.commands.synthesize",
     "tiny-base": "medgrpo.commands.tiny_base",
     "check": "medgrpo.commands.check",
