@@ -6,6 +6,7 @@ Nothing is loaded and no GPU is needed. The defaults are the sizes of configs/gr
   medgrpo plan --model qwen3-vl-4b --lora-rank 0   full fine-tuning
   medgrpo plan --quantize nf4 --memory 24          QLoRA on GPUs of 24 GB
   medgrpo plan --model DIR --gpus 2 --prompts 16   any Qwen2.5-VL or Qwen3-VL directory
+  medgrpo plan --config configs/grpo.yaml --config configs/paper/grpo.yaml   the sizes of a config
 
 Times are what --utilisation of the GPU's FLOP/s and --bandwidth-utilisation of its bandwidth give: shares
 that only a measurement on your machines tells (python -m benchmarks.gpu_training).
@@ -50,6 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="qwen2.5-vl-7b",
         metavar="NAME",
         help=f"{', '.join(PRESETS)}, or a directory with a config.json (default %(default)s)",
+    )
+    parser.add_argument(
+        "--config",
+        "-c",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="take the sizes from a GRPO config, later files over earlier ones; of the sizes below only "
+        "those are used then that no config has: tokens of a text, logit chunk, GPUs where devices is auto",
     )
     sizes = parser.add_argument_group("sizes of a round")
     for name, what in SIZES.items():
@@ -123,7 +133,14 @@ def _sizes(args: argparse.Namespace) -> RunSizes:
     # RunSizes names a rank below 1.
     rank = None if args.lora_rank == 0 else args.lora_rank
     others = {name: getattr(args, name) for name in ("quantize", "strategy", "vllm_share")}
-    return RunSizes(**numbers, rank=rank, **others)
+    sizes = RunSizes(**numbers, rank=rank, **others)
+    if not args.config:
+        return sizes
+    from medgrpo.compose import compose
+    from medgrpo.planning.config_sizes import sizes_of_config
+
+    unused = [(f"paths.{name}", "unused") for name in ("model", "records", "statistics")]
+    return sizes_of_config(compose(args.config, unused), sizes)
 
 
 def _gpu(args: argparse.Namespace) -> Gpu:

@@ -37,6 +37,43 @@ def test_the_defaults_are_those_of_the_grpo_config(capsys: pytest.CaptureFixture
     assert planned(capsys)["sizes"]["strategy"] == "ddp"
 
 
+MODELS = {"qwen2.5-vl-7b": "qwen2_5_vl", "qwen2.5-vl-3b": "qwen2_5_vl", "qwen3-vl-4b": "qwen3_vl"}
+TRAINED = {
+    "LoRA": ["policy/grpo_lora", "trainer/ddp"],
+    "full": ["policy/full", "trainer/fsdp2", "rollout/vllm"],
+    "paper": ["paper/grpo", "rollout/vllm"],
+    "QLoRA": ["policy/grpo_lora", "policy/qlora", "trainer/ddp"],
+}
+
+
+@pytest.mark.parametrize("trained", TRAINED)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_fits_eight_gpus_with_the_sizes_of_its_configs(
+    model: str, trained: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["grpo", f"model/{MODELS[model]}", *TRAINED[trained]]
+    options = [part for name in files for part in ("--config", f"configs/{name}.yaml")]
+    told = planned(capsys, "--model", model, "--answer", "512", *options)
+    assert told["sizes"]["gpus"] == 8
+    assert told["sizes"]["strategy"] == ("ddp" if "LoRA" in trained else "fsdp2")
+    assert told["sizes"]["rank"] == (64 if "LoRA" in trained else None)
+    assert told["sizes"]["quantize"] == ("nf4" if trained == "QLoRA" else None)
+    update = told["memory"]["update"]["packed"]["checkpointing"]
+    assert sum(update.values()) < 0.9 * told["gpu"]["memory"]  # a tenth is left for what is not counted
+
+
+def test_a_config_is_planned_with_its_own_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    paper = planned(capsys, "--config", "configs/grpo.yaml", "--config", "configs/paper/grpo.yaml")
+    assert paper["sizes"]["optimizer_steps"] == 1
+    demo = planned(
+        capsys, "--gpus", "1", "--config", "configs/grpo.yaml", "--config", "configs/demo/grpo.yaml"
+    )["sizes"]
+    assert (demo["prompts"], demo["answer"], demo["frame"], demo["gpus"]) == (48, 96, 8, 1)
+    assert demo["optimizer_steps"] == 48 * 2 // 12
+    assert cli.main(["plan", "--config", "configs/sft.yaml"]) == 2
+    assert "is it a GRPO config" in capsys.readouterr().err
+
+
 def test_half_the_rate_takes_twice_the_time_but_where_memory_bounds_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
