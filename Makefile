@@ -42,9 +42,8 @@ wheel: setup ## Build the wheel and try it in an environment and a folder of its
 bench: setup ## All benchmarks against peers; results in benchmarks/results/
 	@HF_HUB_OFFLINE=1 $(PY) -m benchmarks
 
-docs: setup ## Reference pages from the docstrings, in site/
-	@$(PY) -m pdoc --docformat google --output-directory site \
-	$$(find medgrpo app -name '*.py' ! -name '__main__.py' | sed 's|/__init__||; s|\.py$$||; s|/|.|g' | sort)
+docs: setup ## The guide and the reference of all modules as a site, in site/
+	@$(PY) scripts/build_site.py
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
