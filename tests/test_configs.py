@@ -30,7 +30,7 @@ ENTRY_OF_FOLDER = {
 """Overlays of these folders refine one entry; a file whose name begins with an entry's refines that one; all
 others refine every entry."""
 
-OTHER_COMMANDS = {"build"}
+OTHER_COMMANDS = {"baseline", "build"}
 """Folders read by other commands, which test their own files; so do files that set no key of a trainer."""
 
 STAND_INS = {

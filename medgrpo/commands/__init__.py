@@ -31,6 +31,7 @@ COMMANDS = {
     "verdicts": "medgrpo.commands.verdicts",
     "submit": "medgrpo.commands.submit",
     "compare": "medgrpo.commands.compare",
+    "leaderboard": "medgrpo.commands.leaderboard",
     "report": "medgrpo.commands.report",
     "export": "medgrpo.commands.export",
     "media": "medgrpo.commands.media",

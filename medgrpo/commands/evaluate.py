@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from medgrpo.commands.judge_option import judge_option
 from medgrpo.commands.media_options import add_media_options, media_options
+from medgrpo.commands.model_option import api_model, is_api_model
 from medgrpo.errors import UserError
 from medgrpo.types import PairKey, Sample
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from medgrpo.data.lazy_records import Records
     from medgrpo.evaluation import Scores
     from medgrpo.evaluation.inputs import ScoringInput
+    from medgrpo.rollout import RolloutEngine
 
 __all__ = ["add_arguments", "run", "select_rows"]
 
@@ -35,7 +37,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='JSON list (or JSON Lines) of {"id", "qa_type", "prediction"} in the order of the records; '
         'in any order if entries carry "key"',
     )
-    given.add_argument("--model", type=Path, help="Hugging Face directory to answer with first")
+    given.add_argument(
+        "--model",
+        type=Path,
+        help="what answers first: a Hugging Face directory, or a YAML file of a model behind a server such "
+        "as configs/baseline/gpt-4.1.yaml",
+    )
+    parser.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="CONFIG",
+        help="config whose rollout engine lets the directory answer, as configs/rollout/vllm.yaml behind "
+        "configs/grpo.yaml; may be given several times",
+    )
+    parser.add_argument(
+        "--format-example",
+        action="store_true",
+        help="end each question with an example of the form of its answer, for a directory that was not "
+        "trained on the benchmark",
+    )
     parser.add_argument(
         "--protocol", choices=("official", "strict"), default="official", help="default: official"
     )
@@ -133,6 +154,15 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(
             "--shuffle-videos, --save-predictions and --temperature need --model, which makes the predictions"
         )
+    if args.model is None and (args.engine or args.format_example):
+        raise UserError("--engine and --format-example need --model, which makes the predictions")
+    if args.model is not None and is_api_model(args.model):
+        told = args.samples > 1 or args.temperature != 0.0 or args.max_new_tokens or args.engine
+        if told or args.format_example:
+            raise UserError(
+                f"{args.model}: temperature, length and form of answers stand in this file, one answer a "
+                "row; leave out --samples, --temperature, --max-new-tokens, --engine and --format-example"
+            )
     if args.samples < 1 or args.batch_size < 1 or (args.rows_per_pair is not None and args.rows_per_pair < 1):
         raise UserError("--samples, --batch-size and --rows-per-pair must be at least 1")
     if not 0.0 <= args.temperature < math.inf:
@@ -189,20 +219,33 @@ def _answered(args: argparse.Namespace) -> ScoringInput:
         from medgrpo.evaluation.blind import shuffle_videos
 
         asked = shuffle_videos(samples, seed=args.seed)
+    if args.format_example:
+        from medgrpo.evaluation.format_examples import with_example
+
+        asked = [replace(sample, question=with_example(sample)) for sample in asked]
     problems: dict[int, str] = {}
-    groups = complete(
-        args.model,
-        asked,
-        temperature=args.temperature,
-        n=args.samples,
-        seed=args.seed,
-        batch_size=args.batch_size,
-        max_new_tokens=args.max_new_tokens,
-        progress=f"answer {args.records.name}",
-        problems=problems if args.on_error == "quarantine" else None,
-    )
+    tolerated = problems if args.on_error == "quarantine" else None
+    if is_api_model(args.model):
+        answerer = api_model(args.model)
+        groups = answerer.complete(asked, progress=f"ask {answerer.name}", problems=tolerated)
+        if answerer.cost and not args.json:
+            print(f"{answerer.name}: the answers cost {answerer.cost:.2f}, whenever they were paid for")
+    else:
+        groups = complete(
+            args.model,
+            asked,
+            temperature=args.temperature,
+            n=args.samples,
+            seed=args.seed,
+            batch_size=args.batch_size,
+            engine=_engine(args.engine),
+            max_new_tokens=args.max_new_tokens,
+            progress=f"answer {args.records.name}",
+            problems=tolerated,
+        )
     if len(problems) == len(samples) > 0:
-        raise UserError(f"{args.records}: no row has frames that can be read; the first: {problems[0]}")
+        what = "an answer" if is_api_model(args.model) else "frames that can be read"
+        raise UserError(f"{args.records}: no row has {what}; the first: {problems[0]}")
     pairs = [
         (sample, prediction_entry(sample, completion))
         for sample, completions in zip(samples, groups, strict=True)
@@ -211,8 +254,16 @@ def _answered(args: argparse.Namespace) -> ScoringInput:
     if args.save_predictions:
         write_predictions(args.save_predictions, (entry for _, entry in pairs))
     return ScoringInput(
-        [sample for sample, _ in pairs], [entry for _, entry in pairs], unread_rows(samples, problems)
+        [sample for sample, _ in pairs],
+        [entry for _, entry in pairs],
+        unread_rows(samples, problems, "answer" if is_api_model(args.model) else "video"),
     )
+
+
+def _engine(configs: Sequence[str]) -> RolloutEngine | None:
+    from medgrpo.commands.grpo_config import GRPOConfig
+
+    return GRPOConfig(configs).engine() if configs else None
 
 
 def select_rows(samples: Sequence[Sample], per_pair: int | None) -> Sequence[Sample]:

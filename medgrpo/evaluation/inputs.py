@@ -38,15 +38,16 @@ class ScoringInput:
     defects: Sequence[Defect] = field(default_factory=tuple)
 
 
-def unread_rows(records: Records, problems: Mapping[int, str]) -> list[Defect]:
-    """The rows that a model could not be asked, as defects.
+def unread_rows(records: Records, problems: Mapping[int, str], field: str = "video") -> list[Defect]:
+    """The rows that have no answer of a model, as defects.
 
     Args:
         records: What it was to be asked.
-        problems: Why their frames cannot be read, by position in ``records``.
+        problems: Why their frames cannot be read, or why no answer came, by position in ``records``.
+        field: What is missing.
     """
     return [
-        Defect("records", int(records.rows[position]), "video", problem, records.raw(position))
+        Defect("records", int(records.rows[position]), field, problem, records.raw(position))
         for position, problem in sorted(problems.items(), key=lambda item: records.rows[item[0]])
     ]
 
