@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from medgrpo.demo.stages import base_model
-from tests.integration.conftest import REPOSITORY, run_medgrpo
+from tests.integration.conftest import REPOSITORY
+from tests.integration.small import run_small
 
 README = (REPOSITORY / "README.md").read_text()
 COMMANDS = [
@@ -19,18 +20,6 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-SMALL = {
-    "configs/sft.yaml": ["--config", "configs/demo/sft.yaml", "--trainer.max_steps=2"],
-    "configs/grpo.yaml": [
-        *(
-            "--config",
-            "configs/demo/grpo.yaml",
-            "--trainer.max_epochs=1",
-            "--data.init_args.prompts_per_round=4",
-        ),
-        *("--model.init_args.max_new_tokens=8", "--model.init_args.replay_weight=0"),
-    ],
-}
 
 
 def _medgrpo() -> list[list[str]]:
@@ -82,27 +71,8 @@ def test_one_step_after_the_other_on_a_small_world(
         "world/": f"{root}/world/",
     }
     for arguments in _medgrpo():
-        line = shlex.join(arguments)
-        for name, place in places.items():
-            line = line.replace(name, place)
-        command = shlex.split(line)
-        if command[0] == "synthesize" and "--layouts" in command:
-            command += ["--videos", "1"]
-        elif command[0] == "synthesize":
-            command = ["synthesize", str(tmp_path / "world"), "--videos", "24", "--mp4", "1"]
-        elif command[0] == "fit":
-            command += [f"--paths.root={tmp_path / 'runs'}", "--data.init_args.sampling.max_frames=8"]
-            command += next(extra for name, extra in SMALL.items() if name in arguments)
-            if "--paths.run=built" in command:
-                command += ["--data.init_args.clips_per_batch=2"]
-        elif command[0] == "baseline":
-            command += ["--prompts-per-pair", "2", "--samples", "2", "--max-new-tokens", "8"]
-        elif command[0] == "evaluate" and "--model" in command:
-            command += ["--max-new-tokens", "8"]
-        done = run_medgrpo(*command)
-        expected = 1 if "--validate" in command else 0  # drawn annotations have mistakes
-        told = f"{shlex.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-        assert done.returncode == expected, told
+        if arguments[0] != "ablate":  # tests/ablation/test_trained.py runs it
+            run_small(arguments, places, tmp_path)
     assert (tmp_path / "exported" / "config.json").is_file()
     for name in ("scores/before.json", "splits/train.val.json", "report.html", "submission.json"):
         assert (tmp_path / name).stat().st_size > 0, name
