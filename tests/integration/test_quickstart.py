@@ -23,8 +23,7 @@ def test_from_records_to_a_compared_model(
     root, _ = smoke
     places = {
         "MODEL": str(base_model()),
-        "--out-dir splits": f"--out-dir {tmp_path / 'splits'}",
-        "=splits/": f"={tmp_path / 'splits'}/",
+        "--out-dir world": f"--out-dir {root}/world",
         "statistics.json": str(tmp_path / "statistics.json"),
         "runs/": f"{tmp_path / 'runs'}/",
         "before.json": str(tmp_path / "before.json"),
