@@ -95,6 +95,13 @@ def test_independent_stages_run_at_a_time(tmp_path: Path, program: Program) -> N
     assert program.most == 2
 
 
+def test_the_longest_chain_goes_first(tmp_path: Path, program: Program) -> None:
+    short = [node(tmp_path, name) for name in "ab"]
+    chain = [node(tmp_path, "c"), node(tmp_path, "d", "c"), node(tmp_path, "e", "d")]
+    run_graph([*short, *chain], tmp_path)
+    assert program.made == ["c", "d", "a", "b", "e"]
+
+
 def test_what_is_done_is_not_done_again_and_a_change_redoes_what_follows(
     tmp_path: Path, program: Program
 ) -> None:

@@ -33,7 +33,10 @@ class Node:
 
 
 def run_graph(nodes: Sequence[Node], root: Path, processes: int = 1) -> list[StageTime]:
-    """Run what has not been run with the same commands yet; earlier nodes first, where several could begin.
+    """Run what has not been run with the same commands yet.
+
+    Where several could begin, that goes first behind which the longest chain waits, so that no process is
+    idle at the end for a chain that began late.
 
     Markers are those of :func:`medgrpo.demo.runner.run_stages`. All output goes to ``root/logs``.
 
@@ -55,7 +58,8 @@ def run_graph(nodes: Sequence[Node], root: Path, processes: int = 1) -> list[Sta
     runs = _runs(nodes, root)
     times: dict[str, StageTime] = {}
     running: dict[Future[StageTime], str] = {}
-    waiting = list(nodes)
+    chains = _chains(nodes)
+    waiting = sorted(nodes, key=lambda node: -chains[node.stage.name])
     total = sum(node.weight for node in nodes)
     shown = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
     with (
@@ -109,6 +113,17 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _chains(nodes: Sequence[Node]) -> dict[str, float]:
+    """Of each node the weight of the longest chain that begins with it."""
+    behind: dict[str, float] = {}
+    for node in reversed(nodes):
+        name = node.stage.name
+        behind[name] = node.weight + behind.get(name, 0.0)
+        for before in node.after:
+            behind[before] = max(behind.get(before, 0.0), behind[name])
+    return behind
 
 
 def _ready(waiting: Sequence[Node], done: dict[str, Any]) -> list[Node]:
