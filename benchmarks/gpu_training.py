@@ -26,11 +26,8 @@ from benchmarks.results import RESULTS, machine, results_table, save, versions
 from benchmarks.tiny_scene import TEXTS, VOCABULARY, make_answers, make_prompt
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.packed_batch import AnswerBatch, pack_groups
-from medgrpo.modules.patch_embedding import use_linear_patch_embedding
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
-from medgrpo.modules.shared_prefix import use_grouped_attention
 from medgrpo.modules.tiny import SPECIAL_TOKENS, build_processor, build_tokenizer
-from medgrpo.modules.vision_attention import use_batched_windows
 from medgrpo.planning import GPUS, PRESETS, RunSizes, shape_of, update_memory
 from medgrpo.planning.groups import LAYOUTS, group_tokens
 from medgrpo.planning.work import decode, prefill, update, vision
@@ -100,10 +97,7 @@ class _RandomPolicy(QwenVLPolicy):
                 config, dtype=torch.bfloat16, attn_implementation="sdpa"
             )
         model.requires_grad_(False)
-        use_grouped_attention(model)
-        use_linear_patch_embedding(model)
-        use_batched_windows(model)
-        self.model = self._prepare(model)
+        self.adopt(model)
 
 
 def main(argv: Sequence[str] = ()) -> int:

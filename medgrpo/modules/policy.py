@@ -128,13 +128,17 @@ class QwenVLPolicy(nn.Module):
             )
         except (OSError, ValueError) as error:
             raise UserError(f"policy.path: cannot load {directory}: {str(error).splitlines()[0]}") from error
+        self.adopt(model)
+
+    def adopt(self, model: Any) -> None:
+        """Give a model the policy's kernels and adapters, and choose what of it is trained.
+
+        Args:
+            model: Qwen-VL as transformers built it, with weights or on the meta device.
+        """
         use_grouped_attention(model, self.group_attention)
         use_linear_patch_embedding(model)
         use_batched_windows(model)
-        self.model = self._prepare(model)
-
-    def _prepare(self, model: Any) -> Any:
-        """Choose what is trained; the rest stays as loaded."""
         if self.lora is not None:
             from peft import LoraConfig, get_peft_model
 
@@ -159,7 +163,7 @@ class QwenVLPolicy(nn.Module):
             # kind needs: a frozen vision tower would be recomputed and differentiated.
             self._inner(model).disable_input_require_grads()
         # Loaded in evaluation mode, which Lightning keeps; dropout and checkpointing need the other.
-        return model.train()
+        self.model = model.train()
 
     @staticmethod
     def _inner(model: Any) -> Any:
