@@ -33,7 +33,15 @@ from omegaconf.errors import (
 
 from medgrpo.errors import UserError
 
-__all__ = ["Arguments", "compose", "config_folder", "environment_overrides", "merge", "split_arguments"]
+__all__ = [
+    "Arguments",
+    "compose",
+    "config_folder",
+    "environment_overrides",
+    "merge",
+    "split_arguments",
+    "variables",
+]
 
 RESERVED = ("vars", "paths")
 """Top-level keys that exist for interpolation only."""
@@ -139,6 +147,36 @@ def compose(
     Raises:
         UserError: A file is missing or malformed, a variable is unknown or unset; the message names it.
     """
+    resolved = _folded(files, overrides, base, defaults)
+    for key in RESERVED:
+        resolved.pop(key, None)
+    _fail_on_missing(resolved, "")
+    for parent, key in NAMED_LISTS:
+        _name_to_list(resolved.get(parent), key)
+    return resolved
+
+
+def variables(files: Iterable[str | Path], overrides: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+    """The ``vars`` that :func:`compose` drops, resolved.
+
+    Args:
+        files: As for :func:`compose`.
+        overrides: As for :func:`compose`.
+
+    Raises:
+        UserError: As :func:`compose` does.
+    """
+    found = _folded(files, overrides, "configs/base.yaml", ()).get("vars")
+    return found if isinstance(found, dict) else {}
+
+
+def _folded(
+    files: Iterable[str | Path],
+    overrides: Iterable[tuple[str, str]],
+    base: str | Path | None,
+    defaults: Iterable[tuple[str, str]],
+) -> dict[str, Any]:
+    """Files and overrides as one resolved mapping, the reserved keys included."""
     config: dict[str, Any] = {}
     if base is not None:
         config = merge(config, _load(base))
@@ -148,13 +186,7 @@ def compose(
         config = merge(config, _load(file))
     for key, text in overrides:
         _override(config, key, text)
-    resolved = _resolve(config)
-    for key in RESERVED:
-        resolved.pop(key, None)
-    _fail_on_missing(resolved, "")
-    for parent, key in NAMED_LISTS:
-        _name_to_list(resolved.get(parent), key)
-    return resolved
+    return _resolve(config)
 
 
 def merge(base: Any, over: Any) -> Any:

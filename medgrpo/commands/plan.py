@@ -6,7 +6,7 @@ Nothing is loaded and no GPU is needed. The defaults are the sizes of configs/gr
   medgrpo plan --model qwen3-vl-4b --lora-rank 0   full fine-tuning
   medgrpo plan --quantize nf4 --memory 24          QLoRA on GPUs of 24 GB
   medgrpo plan --model DIR --gpus 2 --prompts 16   any Qwen2.5-VL or Qwen3-VL directory
-  medgrpo plan --config configs/grpo.yaml --config configs/paper/grpo.yaml   the sizes of a config
+  medgrpo plan --config configs/grpo.yaml --config configs/model/qwen3_vl_4b.yaml   as a run has them
 
 Times are what --utilisation of the GPU's FLOP/s and --bandwidth-utilisation of its bandwidth give: shares
 that only a measurement on your machines tells (python -m benchmarks.gpu_training).
@@ -20,11 +20,14 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from medgrpo.errors import UserError
+
 if TYPE_CHECKING:
     from medgrpo.planning import Gpu, RunSizes
 
 __all__ = ["add_arguments", "run"]
 
+DEFAULT_MODEL = "qwen2.5-vl-7b"
 SIZES = {
     "prompts": "prompts of a round, over all GPUs",
     "group": "answers to a prompt",
@@ -48,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = RunSizes()
     parser.add_argument(
         "--model",
-        default="qwen2.5-vl-7b",
         metavar="NAME",
-        help=f"{', '.join(PRESETS)}, or a directory with a config.json (default %(default)s)",
+        help=f"{', '.join(PRESETS)}, or a directory with a config.json (default: vars.model of the configs, "
+        f"else {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--config",
@@ -58,38 +61,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="take the sizes from a GRPO config, later files over earlier ones; of the sizes below only "
-        "those are used then that no config has: tokens of a text, logit chunk, GPUs where devices is auto",
+        help="take model and sizes from a GRPO config, later files over earlier ones, the options below over "
+        "all; answers are as long as the config's tasks allow, the longest of them",
     )
     sizes = parser.add_argument_group("sizes of a round")
     for name, what in SIZES.items():
         option = f"--{name.replace('_', '-')}"
-        text = f"{what} (default %(default)s)"
-        sizes.add_argument(option, type=int, default=getattr(default, name), metavar="N", help=text)
+        text = f"{what} (default {getattr(default, name)})"
+        sizes.add_argument(option, type=int, default=argparse.SUPPRESS, metavar="N", help=text)
     sizes.add_argument(
         "--lora-rank",
         type=int,
-        default=default.rank,
+        default=argparse.SUPPRESS,
         metavar="N",
-        help="rank of the adapters; 0 trains the language model itself (default %(default)s)",
+        help=f"rank of the adapters; 0 trains the language model itself (default {default.rank})",
     )
     sizes.add_argument(
         "--quantize",
         choices=("nf4",),
+        default=argparse.SUPPRESS,
         help="keep the language model's own weights in four bits under the adapters (QLoRA)",
     )
     sizes.add_argument(
         "--strategy",
         choices=("ddp", "zero2", "fsdp2"),
-        default=default.strategy,
-        help="what is sharded: nothing; gradients and optimizer; these and all weights (default %(default)s)",
+        default=argparse.SUPPRESS,
+        help="what is sharded: nothing; gradients and optimizer; these and all weights "
+        f"(default {default.strategy})",
     )
     sizes.add_argument(
         "--vllm-share",
         type=float,
-        default=default.vllm_share,
+        default=argparse.SUPPRESS,
         metavar="X",
-        help="share of a GPU's memory for vLLM in the trainer's process (default %(default)s)",
+        help=f"share of a GPU's memory for vLLM in the trainer's process (default {default.vllm_share:g})",
     )
     device = parser.add_argument_group("the GPU")
     device.add_argument("--gpu", choices=tuple(GPUS), default="h100", help="vendor's numbers (default h100)")
@@ -116,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     from medgrpo.planning import model_shape
     from medgrpo.planning.report import plan
 
-    shape, sizes, gpu = model_shape(args.model), _sizes(args), _gpu(args)
+    shape, sizes, gpu = model_shape(_model(args)), _sizes(args), _gpu(args)
     found = plan(shape, sizes, gpu)
     if args.json:
         asked: dict[str, Any] = {"model": shape.name, "sizes": asdict(sizes), "gpu": asdict(gpu)}
@@ -126,21 +131,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sizes(args: argparse.Namespace) -> RunSizes:
-    from medgrpo.planning import RunSizes
+UNUSED = tuple((f"paths.{name}", "unused") for name in ("model", "records", "statistics"))
+"""Variables that a run must be given and a plan does not read."""
 
-    numbers = {name: getattr(args, name) for name in SIZES}
-    # RunSizes names a rank below 1.
-    rank = None if args.lora_rank == 0 else args.lora_rank
-    others = {name: getattr(args, name) for name in ("quantize", "strategy", "vllm_share")}
-    sizes = RunSizes(**numbers, rank=rank, **others)
-    if not args.config:
-        return sizes
+
+def _model(args: argparse.Namespace) -> str:
+    """The model that is asked for by name, by its directory, or by the configs."""
+    from medgrpo.compose import variables
+    from medgrpo.planning import PRESETS
+
+    configured = variables(args.config, UNUSED).get("model") if args.config else None
+    if args.model in PRESETS and configured not in (None, args.model):
+        raise UserError(f"--model {args.model}, but the configs are those of {configured}")
+    return str(args.model or configured or DEFAULT_MODEL)
+
+
+def _sizes(args: argparse.Namespace) -> RunSizes:
     from medgrpo.compose import compose
+    from medgrpo.planning import RunSizes
     from medgrpo.planning.config_sizes import sizes_of_config
 
-    unused = [(f"paths.{name}", "unused") for name in ("model", "records", "statistics")]
-    return sizes_of_config(compose(args.config, unused), sizes)
+    options = vars(args)
+    names = (*SIZES, "quantize", "strategy", "vllm_share")
+    given = {name: options[name] for name in names if name in options}
+    if "lora_rank" in options:
+        # RunSizes names a rank below 1.
+        given["rank"] = None if args.lora_rank == 0 else args.lora_rank
+    return sizes_of_config(compose(args.config, UNUSED), given) if args.config else RunSizes(**given)
 
 
 def _gpu(args: argparse.Namespace) -> Gpu:

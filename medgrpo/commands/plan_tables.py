@@ -55,6 +55,8 @@ def _update(found: Mapping[str, Any], gpu: Gpu, style: str) -> str:
     totals = [sum(held.values()) for held in columns.values()]
     body.append(["all", *map(_gb, totals)])
     body.append([f"left of {gpu.memory / 1e9:g}", *(_gb(gpu.memory - total) for total in totals)])
+    free = gpu.memory - found["memory"]["vllm"]["share"]
+    body.append(["left beside vLLM", *(_gb(free - total) for total in totals)])
     return grid(["held", *columns], body, style)
 
 

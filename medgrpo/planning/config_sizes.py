@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medgrpo.errors import UserError
 from medgrpo.planning.sizes import RunSizes, Strategy
+from medgrpo.tasks import canonical_task, get_task
 
 __all__ = ["sizes_of_config"]
 
@@ -20,50 +20,70 @@ _STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
-def sizes_of_config(tree: Mapping[str, Any], sizes: RunSizes) -> RunSizes:
-    """Sizes with what a composed config says in their place.
+def sizes_of_config(tree: Mapping[str, Any], given: Mapping[str, Any]) -> RunSizes:
+    """Sizes as a composed config has them.
 
     Args:
         tree: As :func:`medgrpo.compose.compose` gives it.
-        sizes: For what no config says: tokens of texts and answers, and GPUs where ``devices`` is no number.
+        given: Fields of :class:`RunSizes` that go over the config's, e.g. ``gpus`` where ``devices`` is auto.
 
     Returns:
-        The sizes; ``answer`` is the config's longest one, if it has one for all tasks.
+        The sizes; ``answer`` is the longest one that any of the config's tasks allows.
 
     Raises:
         UserError: If it is no GRPO config, or its sizes do not fit each other.
     """
     try:
         model, data = (tree[part]["init_args"] for part in ("model", "data"))
-        policy, sampling = model["policy"]["init_args"], data["sampling"]
-        trainer = tree["trainer"]
-        lora, devices = policy["lora"], trainer.get("devices", sizes.gpus)
-        gpus = devices if isinstance(devices, int) and devices > 0 else sizes.gpus
-        prompts, batch = data["prompts_per_round"], data["groups_per_batch"]
-        engine = model["engine"]
-        accumulated = trainer.get("accumulate_grad_batches", 1)
+        policy, sampling, trainer = model["policy"]["init_args"], data["sampling"], tree["trainer"]
+        lora, trains_vision = policy["lora"], not policy["freeze_vision"]
         told: dict[str, Any] = {
-            "prompts": prompts,
+            "prompts": data["prompts_per_round"],
             "group": model["group_size"],
             "visual": sampling["max_tokens"],
             "frame": sampling["frame_max_tokens"],
-            "answer": model.get("max_new_tokens") or sizes.answer,
+            "answer": model.get("max_new_tokens") or _longest_answer(data["tasks"]),
             "rank": None if lora is None else lora["rank"],
             "quantize": policy.get("quantize"),
-            "gpus": gpus,
+            "gpus": _gpus(trainer),
             "strategy": _strategy(trainer.get("strategy", "auto")),
-            "groups_per_batch": batch,
+            "groups_per_batch": data["groups_per_batch"],
+            "logit_chunk": policy.get("logit_chunk", RunSizes.logit_chunk),
         }
-        micro_batches = prompts * data.get("num_iterations", 1) // (gpus * batch)
-        told["optimizer_steps"] = max(1, micro_batches // accumulated)
-        arguments = engine.get("init_args") or {}
-        if engine["class_path"].endswith("HFEngine"):
-            told["max_rows"] = arguments.get("max_rows", sizes.max_rows)
-        else:
-            told["vllm_share"] = arguments.get("gpu_memory_utilization", sizes.vllm_share)
+        told |= _engine(model["engine"])
+        told |= given
+        batches = told["prompts"] * data.get("num_iterations", 1) // (told["gpus"] * told["groups_per_batch"])
+        steps = max(1, batches // trainer.get("accumulate_grad_batches", 1))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"the config says nothing of {error}; is it a GRPO config?") from None
-    return replace(sizes, **told)
+    if trains_vision:
+        raise UserError("plans know frozen vision towers only; the config trains it: policy.freeze_vision")
+    return RunSizes(**({"optimizer_steps": steps} | told))
+
+
+def _longest_answer(tasks: Sequence[str]) -> int:
+    """Tokens of the longest answer that one of the tasks allows."""
+    return max(get_task(canonical_task(name)).max_new_tokens for name in tasks)
+
+
+def _gpus(trainer: Mapping[str, Any]) -> int:
+    """Of all machines; the default of plans where the config takes what there is."""
+    devices = trainer.get("devices")
+    return (
+        devices * int(trainer.get("num_nodes", 1))
+        if isinstance(devices, int) and devices > 0
+        else RunSizes.gpus
+    )
+
+
+def _engine(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes of the engine; a server's are on GPUs of its own and none of the trainer's."""
+    name, arguments = node["class_path"].rpartition(".")[2], node.get("init_args") or {}
+    field, argument = {
+        "HFEngine": ("max_rows", "max_rows"),
+        "VLLMEngine": ("vllm_share", "gpu_memory_utilization"),
+    }.get(name, ("", ""))
+    return {field: arguments[argument]} if argument in arguments else {}
 
 
 def _strategy(node: Any) -> Strategy:

@@ -37,39 +37,61 @@ def test_the_defaults_are_those_of_the_grpo_config(capsys: pytest.CaptureFixture
     assert planned(capsys)["sizes"]["strategy"] == "ddp"
 
 
-MODELS = {"qwen2.5-vl-7b": "qwen2_5_vl", "qwen2.5-vl-3b": "qwen2_5_vl", "qwen3-vl-4b": "qwen3_vl"}
-TRAINED = {
-    "LoRA": ["policy/grpo_lora", "trainer/ddp"],
-    "full": ["policy/full", "trainer/fsdp2", "rollout/vllm"],
-    "paper": ["paper/grpo", "rollout/vllm"],
-    "QLoRA": ["policy/grpo_lora", "policy/qlora", "trainer/ddp"],
-}
+MODEL_OF_CONFIG = ("--config", "configs/grpo.yaml", "--config", "configs/model/qwen3_vl_4b.yaml")
 
 
-@pytest.mark.parametrize("trained", TRAINED)
-@pytest.mark.parametrize("model", MODELS)
-def test_every_model_fits_eight_gpus_with_the_sizes_of_its_configs(
-    model: str, trained: str, capsys: pytest.CaptureFixture[str]
+def test_a_config_names_its_model_and_sizes_and_options_go_over_them(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = ["grpo", f"model/{MODELS[model]}", *TRAINED[trained]]
-    options = [part for name in files for part in ("--config", f"configs/{name}.yaml")]
-    told = planned(capsys, "--model", model, "--answer", "512", *options)
-    assert told["sizes"]["gpus"] == 8
-    assert told["sizes"]["strategy"] == ("ddp" if "LoRA" in trained else "fsdp2")
-    assert told["sizes"]["rank"] == (64 if "LoRA" in trained else None)
-    assert told["sizes"]["quantize"] == ("nf4" if trained == "QLoRA" else None)
-    update = told["memory"]["update"]["packed"]["checkpointing"]
-    assert sum(update.values()) < 0.9 * told["gpu"]["memory"]  # a tenth is left for what is not counted
+    told = planned(capsys, *MODEL_OF_CONFIG)
+    assert (told["model"], told["sizes"]["answer"], told["sizes"]["rank"]) == ("qwen3-vl-4b", 1024, 64)
+    over = planned(capsys, *MODEL_OF_CONFIG, "--answer", "256", "--lora-rank", "0", "--gpus", "4")["sizes"]
+    assert (over["answer"], over["rank"], over["gpus"]) == (256, None, 4)
+    # A directory may hold the same architecture elsewhere; another released model is a mistake.
+    directory = str(tiny_directory("qwen3_vl"))
+    assert planned(capsys, "--model", directory, *MODEL_OF_CONFIG)["model"] == directory
+    assert cli.main(["plan", "--model", "qwen2.5-vl-7b", *MODEL_OF_CONFIG]) == 2
+    assert "the configs are those of qwen3-vl-4b" in capsys.readouterr().err
 
 
 def test_a_config_is_planned_with_its_own_steps(capsys: pytest.CaptureFixture[str]) -> None:
     paper = planned(capsys, "--config", "configs/grpo.yaml", "--config", "configs/paper/grpo.yaml")
-    assert paper["sizes"]["optimizer_steps"] == 1
+    assert (paper["model"], paper["sizes"]["optimizer_steps"]) == ("qwen2.5-vl-7b", 1)
     demo = planned(
         capsys, "--gpus", "1", "--config", "configs/grpo.yaml", "--config", "configs/demo/grpo.yaml"
     )["sizes"]
     assert (demo["prompts"], demo["answer"], demo["frame"], demo["gpus"]) == (48, 96, 8, 1)
     assert demo["optimizer_steps"] == 48 * 2 // 12
+
+
+def test_machines_are_counted_and_a_servers_share_is_not_the_trainers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = ("grpo", "trainer/ddp", "trainer/multi_node", "rollout/vllm_server")
+    told = planned(capsys, *(part for name in files for part in ("--config", f"configs/{name}.yaml")))[
+        "sizes"
+    ]
+    assert (told["gpus"], told["vllm_share"]) == (16, RunSizes.vllm_share)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("model: {init_args: {policy: {init_args: {freeze_vision: false}}}}", "policy.freeze_vision"),
+        ("trainer: {strategy: fsdp}", "no plan for the strategy fsdp"),
+        ("data: {init_args: {tasks: [nothing]}}", "nothing"),
+    ],
+)
+def test_a_config_that_no_plan_knows_is_refused(
+    text: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "over.yaml").write_text(text)
+    files = ("--config", "configs/grpo.yaml", "--config", str(tmp_path / "over.yaml"))
+    assert cli.main(["plan", *files]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_config_of_another_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", "--config", "configs/sft.yaml"]) == 2
     assert "is it a GRPO config" in capsys.readouterr().err
 
