@@ -15,7 +15,7 @@ from medgrpo.data.synthetic.writer import write_world
 from medgrpo.demo.stages import base_model
 from medgrpo.tasks import TASKS, get_task
 from tests.docs.pages import ROOT, blocks, commands
-from tests.integration.test_readme import SMALL
+from tests.integration.small import SMALL
 
 PAGE = ROOT / "docs" / "quickstart.md"
 OTHERS = {

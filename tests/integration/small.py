@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.integration.conftest import run_medgrpo
 
-__all__ = ["run_small"]
+__all__ = ["SMALL", "run_small"]
 
 SMALL = {
     "configs/sft.yaml": ["--config", "configs/demo/sft.yaml", "--trainer.max_steps=2"],
