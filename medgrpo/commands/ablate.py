@@ -122,7 +122,8 @@ def _judges(args: argparse.Namespace, processes: int) -> dict[str, Any]:
         pairs = caption_pairs(settings.captions, args.seed)
         return judges_report(judges, pairs, args.seed) | {"missing": missing}
 
-    return _kept(args.out / "judges.json", [path.read_text(), sorted(judges), args.seed], make)
+    asked = sorted((name, judge.id, judge.rubric.name) for name, judge in judges.items())
+    return _kept(args.out / "judges.json", [path.read_text(), asked, args.seed], make)
 
 
 def _simulated(args: argparse.Namespace, processes: int) -> dict[str, Any]:
