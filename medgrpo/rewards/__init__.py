@@ -25,7 +25,7 @@ from medgrpo.rewards.normalizers import (
     RankNormalizer,
     RobustAffineNormalizer,
 )
-from medgrpo.rewards.penalties import LengthPenalty, Penalty, RepetitionPenalty
+from medgrpo.rewards.penalties import FormatPenalty, LengthPenalty, Penalty, RepetitionPenalty
 from medgrpo.rewards.shaping import ClosenessReward, TighteningReward
 from medgrpo.rewards.similarity import SimilarityReward
 from medgrpo.rewards.statistics import MetricStatistics, Provenance, Statistics, summarise
@@ -37,6 +37,7 @@ __all__ = [
     "ChatJudge",
     "ClosenessReward",
     "CompositeReward",
+    "FormatPenalty",
     "IdentityNormalizer",
     "Judge",
     "JudgeRequest",

@@ -1,4 +1,4 @@
-"""What a reward loses for how an answer is written, whatever it says: repeating itself, running on.
+"""What a reward loses for how an answer is written, whatever it says: its form, repetitions, length.
 
 Penalties are subtracted after the mix and are not normalised: they are rules, the same for every dataset.
 """
@@ -10,9 +10,10 @@ from typing import ClassVar
 
 from medgrpo.errors import UserError
 from medgrpo.rewards.component import reference_of
+from medgrpo.tasks import get_task
 from medgrpo.types import ComponentScore, Sample
 
-__all__ = ["PENALTY", "LengthPenalty", "Penalty", "RepetitionPenalty"]
+__all__ = ["PENALTY", "FormatPenalty", "LengthPenalty", "Penalty", "RepetitionPenalty"]
 
 PENALTY = "penalty"
 """In the place of a normalizer's name in stored scores."""
@@ -45,6 +46,32 @@ class Penalty(ABC):
         return ComponentScore(
             raw=lost, normalised=lost, weight=self.weight, metric=self.metric, normalizer=PENALTY
         )
+
+
+class FormatPenalty(Penalty):
+    """1 for an answer that is not in the published form of its task as it stands, 0 for one that is.
+
+    Metrics read what can be read of an answer, so that nothing else keeps a policy from repeating units
+    or from running to the token limit. Free text has no form.
+
+    Args:
+        tasks: Canonical tasks that it applies to.
+        weight: What another form loses.
+    """
+
+    metric: ClassVar[str] = "format@1"
+
+    def __init__(self, tasks: tuple[str, ...] = ("tal", "stg"), weight: float = 0.25) -> None:
+        super().__init__(weight)
+        for task in tasks:
+            get_task(task)
+        self.tasks = frozenset(tasks)
+
+    def measure(self, sample: Sample, text: str) -> float:
+        """See :meth:`Penalty.measure`."""
+        if sample.task not in self.tasks:
+            return 0.0
+        return float(get_task(sample.task).parse(text, sample).status in ("repaired", "failed"))
 
 
 class RepetitionPenalty(Penalty):

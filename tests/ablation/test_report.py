@@ -70,6 +70,21 @@ def test_a_difference_is_named_whichever_way_it_points() -> None:
     assert "no interval, which takes two seeds" in one
 
 
+def test_rows_that_leave_the_published_form_are_named() -> None:
+    made = results({})
+    made["change"]["A full"] = made["change"]["A full"] | {
+        "valid": {
+            "CoPESD/stg": mean_interval([-0.7, -0.71, -0.69]),
+            "CoPESD/tal": mean_interval([-0.7, 0.71, 0.0]),
+            "NurViD/tal": mean_interval([0.2, 0.21, 0.19]),
+        }
+    }
+    told = [line for line in trained_verdicts(made)[0].splitlines() if "published form" in line]
+    assert told == [
+        "- A full: fewer answers in the published form than SFT's: CoPESD/stg **-0.700** [-0.725, -0.675]."
+    ]
+
+
 def test_what_survives_holm_is_counted_named_and_marked() -> None:
     # p = 0.0008 survives 8 comparisons, p = 0.03 does not.
     made = results({"TAG_mIoU@0.3": [0.2, 0.21, 0.19], "STG_mIoU": [0.1, 0.15, 0.2]})

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from medgrpo.errors import UserError
 from medgrpo.rewards import (
     CompositeReward,
+    FormatPenalty,
     IdentityNormalizer,
     LengthPenalty,
     RepetitionPenalty,
     SimilarityReward,
     leave_out,
 )
+from medgrpo.tasks import get_task
 from medgrpo.types import Sample
 
 MakeSample = Callable[..., Sample]
@@ -53,9 +55,29 @@ def test_length_is_measured_in_lengths_of_the_reference(words: int, lost: float)
     assert LengthPenalty(ratio=2.0).measure(_caption(), "word " * words) == pytest.approx(lost)
 
 
+BOX = st.tuples(*[st.integers(1, 50)] * 4).map(lambda b: [b[0], b[1], b[0] + b[2], b[1] + b[3]])
+
+
+@given(st.dictionaries(st.integers(0, 99), BOX, min_size=2, max_size=8), st.data())
+def test_only_the_published_form_costs_nothing(boxes: dict[int, list[int]], data: st.DataObject) -> None:
+    from tests.rollout.rollouts import make_sample
+
+    entries = [get_task("stg").write([{"time": time, "box": box}]) for time, box in sorted(boxes.items())]
+    whole = " ".join(entries)
+    again = " ".join([*entries, data.draw(st.sampled_from(entries))])
+    cut = whole[: -data.draw(st.integers(1, len(entries[-1]) - 1))]
+
+    def lost(text: str, task: str = "stg") -> float:
+        return FormatPenalty(("stg",)).measure(make_sample(task, answer=whole), text)
+
+    assert [lost(text) for text in (whole, again, cut, f"Here: {whole}", "")] == [0, 1, 1, 1, 1]
+    assert lost(again, "tal") == 0
+
+
 def test_other_tasks_lose_nothing(make_sample: MakeSample) -> None:
     sample = make_sample("tal", "1.0-2.0 seconds.")
     text = "1.0-2.0, 1.0-2.0, " * 20
+    assert FormatPenalty(("stg",)).measure(sample, text) == 0.0
     assert RepetitionPenalty().measure(sample, text) == LengthPenalty().measure(sample, text) == 0.0
 
 
@@ -83,6 +105,7 @@ def test_a_reward_loses_them_after_the_mix() -> None:
         lambda: RepetitionPenalty(weight=0.0),
         lambda: RepetitionPenalty(n=0),
         lambda: RepetitionPenalty(free=1.0),
+        lambda: FormatPenalty(weight=-1.0),
         lambda: LengthPenalty(ratio=0.5),
         lambda: LengthPenalty(weight=math.inf),
     ],

@@ -70,8 +70,8 @@ def trained_section(results: Results) -> str:
 
 def trained_verdicts(results: Results) -> list[str]:
     """What differs, what the paper says of it, and how much of it chance would bring."""
-    lines = [*_collapse(results), *_differences(results), *_chance(results), *_blind(results)]
-    return ["\n".join(f"- {line}" for line in lines)]
+    parts = (_collapse, _differences, _form, _chance, _blind)
+    return ["\n".join(f"- {line}" for part in parts for line in part(results))]
 
 
 def _collapse(results: Results) -> Iterator[str]:
@@ -116,6 +116,18 @@ def _differences(results: Results) -> Iterator[str]:
         known = any(interval["low"] is not None for interval in board.values())
         nothing = "no column's interval leaves 0 out" if known else "no interval, which takes two seeds"
         yield f"{arm} against {results['reference']}: {'; '.join(clear) or nothing}."
+
+
+def _form(results: Results) -> Iterator[str]:
+    """Where a row leaves the published form: metrics read such answers all the same."""
+    for arm, found in results["change"].items():
+        fallen = [
+            f"{name} {shown(interval)}"
+            for name, interval in found["valid"].items()
+            if differs(interval) and interval["mean"] < 0
+        ]
+        if fallen:
+            yield f"{arm}: fewer answers in the published form than SFT's: {'; '.join(fallen)}."
 
 
 KINDS = ("board", "score", "valid", "sampled")
