@@ -138,3 +138,18 @@ def test_one_more_group_of_all_weights_would_not_fit(model: str) -> None:
     more = sizes_of_config(tree, {"groups_per_batch": sizes_of_config(tree, {}).groups_per_batch + 1})
     found = plan(model_shape(MODELS[model]), more, GPUS["h100"])
     assert needed(found, more, True)["update"] > (1 - SPARE) * GPUS["h100"].memory
+
+
+@pytest.mark.parametrize("overlays", [("policy/sft_lora",), ("policy/full",), ("paper/sft",)])
+@pytest.mark.parametrize("model", MODELS)
+def test_sft_trains_no_more_at_a_time_than_the_plan_of_grpo_counts(
+    model: str, overlays: tuple[str, ...]
+) -> None:
+    grpo = composed("grpo", model)["data"]["init_args"]
+    sizes, sft = sizes_of_config(composed("grpo", model), {}), composed("sft", model, *overlays)
+    data, policy = sft["data"]["init_args"], sft["model"]["init_args"]["policy"]["init_args"]
+    assert data["clips_per_batch"] <= sizes.groups_per_batch
+    assert data["clips_per_batch"] * data["rows_per_clip"] < sizes.groups_per_batch * sizes.group
+    assert data["sampling"]["max_tokens"] == grpo["sampling"]["max_tokens"] == sizes.visual
+    assert policy["gradient_checkpointing"]
+    assert policy["freeze_vision"]
