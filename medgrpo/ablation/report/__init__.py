@@ -38,7 +38,8 @@ def report(
         parts: Results by name of :data:`SECTIONS`, those that were run.
         pictures: Files by part, beside the page.
     """
-    head = "# Ablations\n\nMade by `medgrpo ablate`; every number is in the JSON files beside this page."
+    made = "Made by `medgrpo ablate`; every number is in the JSON files that it writes beside its report."
+    head = f"# Ablations\n\n{made}"
     sections = [head, _LIMITS]
     for name, (title, lay_out) in SECTIONS.items():
         if name in parts:
