@@ -13,6 +13,7 @@ from app.agreement.prepare import CAPTION_TASKS, prepare
 from app.agreement.remarks import remarks_view
 from app.agreement.view import agreement_view, counts_view, nobody_view, unsure_view
 from app.context import Context, user_of
+from app.events import PRIVATE, acting, choosing
 from app.review.desk import RUBRIC
 from app.review.reviews import Reviews
 from app.review.view import review_label
@@ -122,7 +123,6 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     import gradio as gr
 
     board = Board(context)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def tables(*chosen: Any) -> Html:
         *filters, blind_only = chosen
@@ -216,12 +216,12 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             listing = gr.HTML(elem_id="prepare-list")
         gr.HTML(footer())
 
-        page.load(on_load, None, [*filters, shown, listing, run, kinds, first, last], **private)
-        for choice in (*filters, blind):
-            choice.input(tables, [*filters, blind], shown, **private)
-        run.input(on_run, run, [kinds, first, last], **private)
+        page.load(on_load, None, [*filters, shown, listing, run, kinds, first, last], **PRIVATE)
+        chosen = [*filters, blind]
+        gr.on([choice.input for choice in chosen], tables, chosen, shown, **choosing("agreement"))
+        run.input(on_run, run, [kinds, first, last], **choosing("prepare"))
         asked = [run, kinds, first, last, size, share, reviewers, seed]
-        button.click(on_prepare, asked, [said, listing], **private)
+        button.click(on_prepare, asked, [said, listing], **acting("reviews"))
     return page
 
 

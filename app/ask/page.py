@@ -17,6 +17,7 @@ from app.ask.question import (
 )
 from app.ask.session import Form, Session
 from app.context import Context, user_of
+from app.events import PRIVATE, acting, choosing
 from app.records.library import whole_number
 from app.show.frame import footer, header
 from app.show.frame import page as page_of
@@ -49,7 +50,6 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     import gradio as gr
 
     session = Session(context.library, context.sources)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def forms_of(task: str) -> list[tuple[str, int]]:
         return [(form_words(task, variant), variant) for variant in range(len(get_task(task).forms))]
@@ -181,15 +181,15 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
 
         looked = [progress, answer, ask, stop, timer]
         chosen = [file, row, own, task, variant, *fields, reference, drawn, temperature, seed]
-        page.load(on_load, None, [model, controls, file, row, record], **private)
-        for choice in (file, row):
-            choice.input(on_row, [file, row], record, **private)
-        own.input(lambda own: gr.update(visible=not own), own, typing, **private)
-        task.input(on_task, task, [variant, *fields], **private)
-        variant.input(field_updates, [task, variant], fields, **private)
-        drawn.input(lambda drawn: [gr.update(visible=drawn)] * 2, drawn, [temperature, seed], **private)
-        ask.click(on_ask, chosen, [key, *looked], **private)
-        stop.click(on_stop, key, looked, **private)
-        timer.tick(on_look, key, looked, **private)
-        answer.change(on_answered, None, model, **private)
+        page.load(on_load, None, [model, controls, file, row, record], **PRIVATE)
+        gr.on([file.input, row.input], on_row, [file, row], record, **choosing("row"))
+        own.input(lambda own: gr.update(visible=not own), own, typing, **choosing("typing"))
+        task.input(on_task, task, [variant, *fields], **choosing("fields"))
+        variant.input(field_updates, [task, variant], fields, **choosing("fields"))
+        sampled = [temperature, seed]
+        drawn.input(lambda drawn: [gr.update(visible=drawn)] * 2, drawn, sampled, **choosing("sampled"))
+        ask.click(on_ask, chosen, [key, *looked], **acting("answer"))
+        stop.click(on_stop, key, looked, **acting("answer"))
+        timer.tick(on_look, key, looked, **acting("answer"))
+        answer.change(on_answered, None, model, **PRIVATE)
     return page

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.context import Context, user_of
+from app.events import PRIVATE, acting, choosing
 from app.records.browser import LONGEST_TEXT, READING, Browser
 from app.records.listing import COLUMNS, Listing
 from app.show.frame import footer, header
@@ -42,7 +43,6 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     import gradio as gr
 
     browser = Browser(context.library, context.sources)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def known(number: str | None) -> _Updates:
         """What is known of a file by now; looked up once more while more will be."""
@@ -183,14 +183,15 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         filters: list[Any] = [dataset, task, text, which]
         listing = [rows, which_rows, earlier, later, after]
         all_known = [stage, timer, status, counts, aside, dataset, task, *listing, record, wanted]
-        page.load(on_load, None, [file, controls, first, *all_known], **private)
-        file.input(on_file, file, [text, which, first, *all_known], **private)
+        page.load(on_load, None, [file, controls, first, *all_known], **PRIVATE)
+        turn = choosing("rows")
+        file.input(on_file, file, [text, which, first, *all_known], **turn)
         # A text that is pasted or cleared is a change, but no input.
-        for chosen in (dataset.input, task.input, which.input, text.change):
-            chosen(listed_anew, [file, *filters], [first, *listing], trigger_mode="always_last", **private)
-        first.input(listed, [file, first, *filters], listing, trigger_mode="always_last", **private)
-        later.click(on_later, [file, after, *filters], [first, *listing], **private)
-        earlier.click(on_earlier, [file, first, *filters], [first, *listing], **private)
-        rows.select(on_select, file, [record, wanted], **private)
-        timer.tick(on_tick, [stage, wanted, file, first, *filters], all_known, **private)
+        narrowed = [dataset.input, task.input, which.input, text.change]
+        gr.on(narrowed, listed_anew, [file, *filters], [first, *listing], **turn)
+        first.input(listed, [file, first, *filters], listing, **turn)
+        later.click(on_later, [file, after, *filters], [first, *listing], **turn)
+        earlier.click(on_earlier, [file, first, *filters], [first, *listing], **turn)
+        rows.select(on_select, file, [record, wanted], **turn)
+        timer.tick(on_tick, [stage, wanted, file, first, *filters], all_known, **acting("rows"))
     return page

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from app.context import Context
+from app.events import PRIVATE, acting, choosing
 from app.review.desk import Desk, Draft, Place, clean_name
 from app.review.view import empty_view, review_label
 from app.review.words import DECISIONS, REMARKS, keyboard_help, mark_words
@@ -162,7 +163,6 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
 
     desk = Desk(context)
     handlers = Handlers(desk)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     with gr.Blocks(title=f"{_TITLE} - medgrpo", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(header(_TITLE, _INTRODUCTION, links))
@@ -257,12 +257,13 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
                 return page_of(note(error, "warning"))
 
         page.load(None, None, None, js=f"() => {{ {_SCRIPT.read_text(encoding='utf-8')} }}")
-        page.load(on_load, name, outputs, js=_STORED_NAME, **private)
-        gr.on([start.click, name.submit, choice.input], on_enter, [visit, name, choice], outputs, **private)
-        save.click(on_save, [visit, *fields], outputs, **private)
-        undo.click(on_undo, visit, outputs, **private)
-        skip.click(on_skip, visit, outputs, **private)
-        reveal.click(on_reveal, visit, revealed, **private)
+        page.load(on_load, name, outputs, js=_STORED_NAME, **PRIVATE)
+        entered = [start.click, name.submit, choice.input]
+        gr.on(entered, on_enter, [visit, name, choice], outputs, **choosing("visit"))
+        save.click(on_save, [visit, *fields], outputs, **acting("visit"))
+        undo.click(on_undo, visit, outputs, **acting("visit"))
+        skip.click(on_skip, visit, outputs, **acting("visit"))
+        reveal.click(on_reveal, visit, revealed, **acting("visit"))
     return page
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.context import Context, user_of
+from app.events import choosing
 from app.show.frame import page as page_of
 from app.show.html import Html, note
 from app.show.scripts import script
@@ -28,6 +29,7 @@ _ORDERS = [
     ("Strongest push first", "advantage"),
     ("Judge and similarity disagree most first", "disagreement"),
 ]
+_TURN = choosing("groups")
 _FIELDS = ("dataset", "task", "round", "from", "to", "status", "text")
 
 
@@ -93,24 +95,32 @@ class AnswersTab:
         key = (query.get("step", ""), query.get("group", ""))
         return (*fields, *listed, self._show(run, key, request), key)
 
-    def listen(self, run: "gr.Dropdown", private: dict[str, Any]) -> None:
-        """Events that stay within the tab."""
+    def listen(self, run: "gr.Dropdown", seen: "gr.State") -> None:
+        """Events that stay within the tab, the list of another run, and what has come in since."""
+        import gradio as gr
+
         chosen = [run, *self.filters, self.order, self.size]
-        listing: dict[str, Any] = {"inputs": chosen, "outputs": self.list_outputs, **private}
-        for field in (*self.filters[:2], self.filters[5], self.order, self.size):
-            field.input(self._first_page, **listing)
-        for field in (*self.filters[2:5], self.filters[6]):
-            field.submit(self._first_page, **listing)
-            field.blur(self._first_page, **listing)
-        self.fresh.click(self._first_page, **listing)
-        cleared: dict[str, Any] = {"inputs": [run, self.order, self.size], **private}
-        self.clear.click(self._clear, outputs=[*self.filters, *self.list_outputs], **cleared)
+        listing: dict[str, Any] = {"inputs": chosen, "outputs": self.list_outputs, **_TURN}
+        picked = (*self.filters[:2], self.filters[5], self.order, self.size)
+        typed = (*self.filters[2:5], self.filters[6])
+        triggers = [field.input for field in picked] + [self.fresh.click]
+        triggers += [event for field in typed for event in (field.submit, field.blur)]
+        gr.on(triggers, self._first_page, **listing)
+        empty = ["", "", None, None, None, "", ""]
+        cleared = self.clear.click(lambda: empty, outputs=self.filters, **_TURN)
+        cleared.then(self._first_page, **listing)
         turning: dict[str, Any] = {**listing, "inputs": [self.place, *chosen]}
         self.back.click(self._page_before, **turning)
         self.on.click(self._page_after, **turning)
-        self._listen_to_groups(run, chosen, private)
 
-    def _listen_to_groups(self, run: "gr.Dropdown", chosen: list[Any], private: dict[str, Any]) -> None:
+        def on_run(request: gr.Request, run: str | None) -> tuple[Any, ...]:
+            return self.loaded(run, {}, request)
+
+        run.input(on_run, run, self.load_outputs, **_TURN)
+        seen.change(self._news, [self.place, *chosen], self.fresh, **_TURN)
+        self._listen_to_groups(run, chosen)
+
+    def _listen_to_groups(self, run: "gr.Dropdown", chosen: list[Any]) -> None:
         import gradio as gr
 
         def on_open(run: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
@@ -127,16 +137,17 @@ class AnswersTab:
         going: dict[str, Any] = {
             "inputs": [self.open, self.place, *chosen],
             "outputs": [*shown, *self.list_outputs],
-            **private,
+            **_TURN,
         }
-        self.listing.open(on_open, run, shown, **private)
+        self.listing.open(on_open, run, shown, **_TURN)
         self.previous.click(on_previous, **going)
         self.next.click(on_next, **going)
 
-    def news(self, run: str | None, place: dict[str, Any], filters: list[Any], order: str, size: int) -> Any:
+    def _news(self, place: dict[str, Any], run: str | None, *chosen: Any) -> Any:
         """What the button says that renews the list; hidden while nothing has come in."""
         import gradio as gr
 
+        *filters, order, size = chosen
         try:
             total = self.review.listing(filter_of(run, *filters), order, 0, size).total
         except UserError:
@@ -176,10 +187,6 @@ class AnswersTab:
     def _first_page(self, run: str | None, *chosen: Any) -> tuple[Any, ...]:
         *filters, order, size = chosen
         return self._list(run, filters, order, 0, size)
-
-    def _clear(self, run: str | None, order: str, size: int) -> tuple[Any, ...]:
-        empty = ["", "", None, None, None, "", ""]
-        return (*empty, *self._list(run, empty, order, 0, size))
 
     def _page_before(self, place: dict[str, Any], run: str | None, *chosen: Any) -> tuple[Any, ...]:
         *filters, order, size = chosen

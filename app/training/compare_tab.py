@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.context import Context, user_of
+from app.events import choosing
 from app.index import MEASURES
 from app.show.frame import page as page_of
 from app.show.html import Html, note
@@ -61,11 +62,13 @@ class CompareTab:
         import gradio as gr
 
         first = runs[0] if runs else None
+        # A value that is still right is not written: someone may be choosing another one.
         return tuple(
-            gr.update(choices=list(runs), value=chosen if chosen in runs else first) for chosen in (a, b)
+            gr.update(choices=list(runs)) if chosen in runs else gr.update(choices=list(runs), value=first)
+            for chosen in (a, b)
         )
 
-    def listen(self, private: dict[str, Any]) -> None:
+    def listen(self) -> None:
         """Events that stay within the tab."""
         import gradio as gr
 
@@ -84,14 +87,9 @@ class CompareTab:
                     return page_of(note(error, "warning"))
             return self.comparison.answers(run_a, rounds_a, run_b, rounds_b, key)
 
-        comparing: dict[str, Any] = {
-            "fn": on_compare,
-            "inputs": [*self.sides, self.measure],
-            "outputs": [self.found, self.question, self.answers],
-            **private,
-        }
-        self.button.click(**comparing)
-        for rounds in (self.sides[1], self.sides[3]):
-            rounds.submit(**comparing)
-        self.measure.input(**comparing)
-        self.question.input(on_question, [*self.sides, self.question], self.answers, **private)
+        turn = choosing("comparison")
+        rounds = [self.sides[1].submit, self.sides[3].submit]
+        compared = [self.found, self.question, self.answers]
+        triggers = [self.button.click, self.measure.input, *rounds]
+        gr.on(triggers, on_compare, [*self.sides, self.measure], compared, **turn)
+        self.question.input(on_question, [*self.sides, self.question], self.answers, **turn)

@@ -5,12 +5,16 @@ Annotations are evaluated here, not deferred: Gradio reads those of event handle
 
 from typing import TYPE_CHECKING, Any
 
+from app.events import choosing
 from app.training.watch import CURVES, Watch
 
 if TYPE_CHECKING:
     import gradio as gr
 
-__all__ = ["OverviewTab"]
+__all__ = ["PLACE", "OverviewTab"]
+
+PLACE = "overview"
+"""Of all events that write the overview (:mod:`app.events`)."""
 
 
 class OverviewTab:
@@ -50,6 +54,8 @@ class OverviewTab:
             watch.values(run),
         )
 
-    def listen(self, run: "gr.Dropdown", private: dict[str, Any]) -> None:
-        """Events that stay within the tab."""
-        self.measure.input(self.watch.curves, [run, self.measure], self.curves, **private)
+    def listen(self, run: "gr.Dropdown") -> None:
+        """Events that stay within the tab, and another run."""
+        chosen = [run, self.measure]
+        self.measure.input(self.watch.curves, chosen, self.curves, **choosing(PLACE))
+        run.input(self.filled, chosen, self.outputs, **choosing(PLACE))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.context import Context
+from app.events import PRIVATE, acting
 from app.show.frame import footer, header
 from app.show.frame import page as page_of
 from app.show.html import note
@@ -16,7 +17,7 @@ from app.show.terms import glossary
 from app.training.answers_tab import AnswersTab
 from app.training.compare_tab import CompareTab
 from app.training.compare_view import Comparison
-from app.training.overview_tab import OverviewTab
+from app.training.overview_tab import PLACE, OverviewTab
 from app.training.review import Review
 from app.training.watch import CURVES, Watch
 
@@ -46,7 +47,6 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
     import gradio as gr
 
     watch = Watch(context.index)
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def on_load(request: gr.Request) -> tuple[Any, ...]:
         version = watch.refresh()
@@ -71,29 +71,16 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
             *compare.filled(runs),
         )
 
-    def on_run(request: gr.Request, run: str | None, measure: str) -> tuple[Any, ...]:
-        return (*overview.filled(run, measure), *answers.loaded(run, {}, request))
-
-    def on_tick(
-        seen: int,
-        known: str | None,
-        measure: str,
-        place: Any,
-        order: str,
-        size: int,
-        a: Any,
-        b: Any,
-        *filters: Any,
-    ) -> tuple[Any, ...]:
+    def on_tick(seen: int, known: str | None, measure: str, a: Any, b: Any) -> tuple[Any, ...]:
         version = watch.refresh()
         if version == seen:
-            return (gr.skip(),) * (3 + len(overview.outputs) + len(compare.outputs))
+            return (gr.skip(),) * (2 + len(overview.outputs) + len(compare.outputs))
         runs = watch.runs()
         run = known if known in runs else (runs[0] if runs else None)
         return (
             version,
-            gr.update(choices=runs, value=run),
-            answers.news(run, place, list(filters), order, size),
+            # A value that is still right is not written: someone may be choosing another one.
+            gr.update(choices=runs) if run == known else gr.update(choices=runs, value=run),
             *overview.filled(run, measure),
             *compare.filled(runs, a, b),
         )
@@ -113,26 +100,15 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         gr.HTML(page_of(glossary()))
         gr.HTML(footer())
 
-        overview.listen(run, private)
-        answers.listen(run, private)
-        compare.listen(private)
+        overview.listen(run)
+        answers.listen(run, seen)
+        compare.listen()
         everything = [*overview.outputs, *answers.load_outputs, *compare.outputs]
-        page.load(on_load, None, [seen, message, run, tabs, overview.measure, *everything], **private)
-        run.input(on_run, [run, overview.measure], [*overview.outputs, *answers.load_outputs], **private)
+        page.load(on_load, None, [seen, message, run, tabs, overview.measure, *everything], **PRIVATE)
         gr.Timer(_REFRESH_SECONDS).tick(
             on_tick,
-            [
-                seen,
-                run,
-                overview.measure,
-                answers.place,
-                answers.order,
-                answers.size,
-                compare.run_a,
-                compare.run_b,
-                *answers.filters,
-            ],
-            [seen, run, answers.fresh, *overview.outputs, *compare.outputs],
-            **private,
+            [seen, run, overview.measure, compare.run_a, compare.run_b],
+            [seen, run, *overview.outputs, *compare.outputs],
+            **acting(PLACE),
         )
     return page
