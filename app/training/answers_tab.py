@@ -17,6 +17,7 @@ from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
     import gradio as gr
+    from gradio.events import Dependency
 
 __all__ = ["AnswersTab"]
 
@@ -95,8 +96,14 @@ class AnswersTab:
         key = (query.get("step", ""), query.get("group", ""))
         return (*fields, *listed, self._show(run, key, request), key)
 
-    def listen(self, run: "gr.Dropdown", seen: "gr.State") -> None:
-        """Events that stay within the tab, the list of another run, and what has come in since."""
+    def listen(self, run: "gr.Dropdown", seen: "gr.State", renewed: "Dependency") -> None:
+        """Events that stay within the tab, the list of another run, and what has come in since.
+
+        Args:
+            run: Whose answers are listed.
+            seen: Version of the stores that the page shows.
+            renewed: Behind which the page may show another version.
+        """
         import gradio as gr
 
         chosen = [run, *self.filters, self.order, self.size]
@@ -117,7 +124,8 @@ class AnswersTab:
             return self.loaded(run, {}, request)
 
         run.input(on_run, run, self.load_outputs, **_TURN)
-        seen.change(self._news, [self.place, *chosen], self.fresh, **_TURN)
+        told = gr.State(0)
+        renewed.then(self._news, [seen, told, self.place, *chosen], [told, self.fresh], **_TURN)
         self._listen_to_groups(run, chosen)
 
     def _listen_to_groups(self, run: "gr.Dropdown", chosen: list[Any]) -> None:
@@ -143,24 +151,28 @@ class AnswersTab:
         self.previous.click(on_previous, **going)
         self.next.click(on_next, **going)
 
-    def _news(self, place: dict[str, Any], run: str | None, *chosen: Any) -> Any:
+    def _news(
+        self, seen: int, told: int, place: dict[str, Any], run: str | None, *chosen: Any
+    ) -> tuple[Any, Any]:
         """What the button says that renews the list; hidden while nothing has come in."""
         import gradio as gr
 
+        if seen == told:
+            return gr.skip(), gr.skip()
         *filters, order, size = chosen
         try:
             total = self.review.listing(filter_of(run, *filters), order, 0, size).total
         except UserError:
-            return gr.skip()
+            return seen, gr.skip()
         more = total - place["total"]
         if not more:
-            return gr.update(visible=False)
+            return seen, gr.update(visible=False)
         words = (
             f"{more:,} new group{'s' if more != 1 else ''}: show"
             if more > 0
             else "The list has changed: show"
         )
-        return gr.update(visible=True, value=words)
+        return seen, gr.update(visible=True, value=words)
 
     def _list(
         self, run: str | None, filters: list[Any], order: str, offset: int, size: int

@@ -100,15 +100,15 @@ def build(context: Context, links: Sequence[tuple[str, str]]) -> "gr.Blocks":
         gr.HTML(page_of(glossary()))
         gr.HTML(footer())
 
-        overview.listen(run)
-        answers.listen(run, seen)
-        compare.listen()
         everything = [*overview.outputs, *answers.load_outputs, *compare.outputs]
         page.load(on_load, None, [seen, message, run, tabs, overview.measure, *everything], **PRIVATE)
-        gr.Timer(_REFRESH_SECONDS).tick(
+        renewed = gr.Timer(_REFRESH_SECONDS).tick(
             on_tick,
             [seen, run, overview.measure, compare.run_a, compare.run_b],
             [seen, run, *overview.outputs, *compare.outputs],
             **acting(PLACE),
         )
+        overview.listen(run)
+        answers.listen(run, seen, renewed)
+        compare.listen()
     return page

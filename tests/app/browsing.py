@@ -76,5 +76,7 @@ def watched(browser: Browser, url: str, expected: tuple[str, ...] = ()) -> Itera
     finally:
         opened.close()  # a server waits for those that listen before it ends
     assert asked
-    assert [url for url in asked if urlsplit(url).hostname not in ("127.0.0.1", None)] == []
-    assert [error for error in errors if not any(part in error for part in expected)] == []
+    elsewhere = [url for url in asked if urlsplit(url).hostname not in ("127.0.0.1", None)]
+    assert elsewhere == [], elsewhere
+    told = [error for error in errors if not any(part in error for part in expected)]
+    assert told == [], told
