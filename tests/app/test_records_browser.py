@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -125,7 +126,7 @@ def test_a_question_is_asked_answered_and_compared(browser: Browser, address: st
     assert lines == [("ask", f"train.json row 0 tal {scene.name}/model")]
 
 
-def test_a_question_of_ones_own_is_filled_in_and_stopped(browser: Browser, address: str) -> None:
+def test_a_question_of_ones_own_is_filled_in(browser: Browser, address: str) -> None:
     with watched(browser, f"{address}ask/?file=0&row=0") as page:
         expect(page.locator("#record")).to_contain_text("What the model sees")
         page.get_by_label("A question of my own").click()
@@ -137,11 +138,26 @@ def test_a_question_of_ones_own_is_filled_in_and_stopped(browser: Browser, addre
         expect(page.locator("#progress")).to_contain_text("fill in: Possible actions")
         field.fill("cutting, " + ATTACK)
         page.locator("#ask").click()
-        expect(page.locator("#stop")).to_be_enabled()
-        page.locator("#stop").click()
-        expect(page.locator("#answer")).to_contain_text("The question was stopped")
+        expect(page.locator("#answer article")).to_contain_text("Describe the events")
         expect(page.locator("#ask")).to_be_enabled()
         assert page.evaluate("window.hacked") is None
+
+
+def test_a_question_is_stopped(browser: Browser, scene: Path) -> None:
+    stopped = Event()  # until then nothing is answered
+    with serve(lambda request: f"{stopped.wait(60)}") as server:
+        options = ["--records", str(scene / "world" / "train.json"), "--endpoint", server.base_url]
+        with (
+            serving(scene / "runs", *options, "--endpoint-model", "slow") as found,
+            watched(browser, f"{found}ask/?file=0&row=0") as page,
+        ):
+            page.locator("#ask").click()
+            expect(page.locator("#stop")).to_be_enabled()
+            page.locator("#stop").click()
+            expect(page.locator("#progress")).to_contain_text("stop")
+            stopped.set()
+            expect(page.locator("#answer")).to_contain_text("The question was stopped")
+            expect(page.locator("#ask")).to_be_enabled()
 
 
 def test_a_server_is_asked_and_its_markup_stays_text(browser: Browser, scene: Path) -> None:
