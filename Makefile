@@ -24,9 +24,9 @@ smoke: setup ## The same journey in its smallest size, into a temporary folder
 	@root=$$(mktemp -d) && trap 'rm -rf "$$root"' EXIT && \
 	HF_HUB_OFFLINE=1 $(PY) -m medgrpo demo --config configs/demo/smoke.yaml --root "$$root"
 
-test: setup ## The whole test suite (TESTS="tests/tasks -k tal" for a part of it)
+test: setup ## The whole test suite, on two cores (TESTS="tests/tasks -k tal" for a part of it)
 	@bash scripts/system_packages.sh
-	@HF_HUB_OFFLINE=1 $(PY) -m pytest $(TESTS)
+	@HF_HUB_OFFLINE=1 bash scripts/run_tests.sh $(TESTS)
 
 coverage: setup ## The test suite with the share of lines it runs, which must not fall below the floor in pyproject.toml
 	@bash scripts/system_packages.sh
