@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as program
 from benchmarks import summary
 from benchmarks.__main__ import BENCHMARKS
 
@@ -39,3 +41,20 @@ def test_the_same_results_make_the_same_picture(tmp_path: Path) -> None:
     draw_gains(summary.read_results(), tmp_path / "a.svg")
     assert (tmp_path / "a.svg").stat().st_size > 0
     assert PICTURE.is_file()
+
+
+@pytest.mark.parametrize(("status", "told"), [(0, 0), (2, 0), (1, 1)])
+def test_each_runs_by_itself_and_a_failure_is_told(
+    status: int, told: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        started.append(command[-1])
+        return subprocess.CompletedProcess(command, status if command[-1] == "benchmarks.step" else 0)
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    monkeypatch.setattr(program.summary, "main", lambda: started.append("summary"))
+    assert program.main([]) == told
+    assert started == [*(f"benchmarks.{name}" for name in BENCHMARKS), "summary"]
+    assert ("failed: step" in capsys.readouterr().err) == bool(told)
