@@ -1,4 +1,4 @@
-"""The SLURM scripts run with a stand-in for ``srun``, which is all that they ask of a cluster."""
+"""The SLURM scripts run with a stand-in for ``srun``: one process, no signal, no real requeue."""
 
 from __future__ import annotations
 
