@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from medgrpo.errors import UserError
 from medgrpo.services.encoder import SentenceEncoder
@@ -14,6 +16,11 @@ TEXTS = [
     "The nurse disinfects the arm, inserts the needle, draws blood and dresses the site. " * 40,
     *(f"The surgeon places {n} clips on the cystic artery" + " and then cuts it" * n for n in range(25)),
 ]
+
+VOCABULARY = (
+    *("the", "grasper", "hook", "left", "right", "hand", "retracts", "dissects"),
+    *("cystic", "duct", "artery", "and", "then", "irrigator"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,23 @@ def test_equal_texts_are_embedded_once_and_order_changes_nothing(monkeypatch: py
     assert calls == [["a", "b"], ["c"]]
     np.testing.assert_array_equal(first[0], first[2])
     np.testing.assert_array_equal(second[:2], first[[1, 0]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    words=st.lists(st.integers(0, 60), min_size=1, max_size=40),
+    others=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60)), max_size=60),
+)
+def test_no_digit_depends_on_what_is_embedded_together(
+    encoder: SentenceEncoder, words: list[int], others: list[tuple[int, int]]
+) -> None:
+    """A resumed run embeds with an empty cache, and so in other batches, what a whole run embedded before."""
+    text = " ".join(VOCABULARY[word % len(VOCABULARY)] for word in words)
+    companions = [" ".join([VOCABULARY[word % len(VOCABULARY)], *text.split()[:n]]) for n, word in others]
+    together = encoder._embed([text, *companions])
+    np.testing.assert_array_equal(together[0], encoder._embed([text])[0])
+    for row, companion in list(zip(together[1:], companions, strict=True))[:3]:
+        np.testing.assert_array_equal(row, encoder._embed([companion])[0])
 
 
 def test_the_cache_is_bounded_and_smaller_than_a_request_still_works() -> None:
