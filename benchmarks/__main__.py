@@ -15,7 +15,7 @@ BENCHMARKS = {
     "update": "one GRPO update against TRL's: time, live memory, growth with groups and answers",
     "step": "whole GRPO steps on pictures against TRL's GRPOTrainer",
     "generation": "sampling eight answers to each prompt against transformers' generate",
-    "gpu_training": "7B with LoRA on a CUDA GPU: packed against rows, tokens/s, MFU, memory (needs the GPU)",
+    "gpu_training": "3B and 7B on a CUDA GPU: updates against TRL's, sampling, MFU, memory (needs the GPU)",
     "video_decode": "decoding sampled frames against decord, OpenCV, torchcodec and ffmpeg",
     "build": "importing, frames and prompts of a build against a plain loop; memory, a second run",
     "records_index": "opening 531,850 rows: time and memory against json.load",

@@ -21,9 +21,10 @@ from transformers import AutoModelForImageTextToText
 
 from benchmarks.results import machine, results_table, save, versions
 from benchmarks.tiny_scene import make_policy, make_prompt
+from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.rollout.hf import HFEngine
 
-__all__ = ["main"]
+__all__ = ["generate_step", "main"]
 
 CELLS = ((64, 16), (16, 16))
 """Frames and tokens of a pair of frames."""
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] = ()) -> None:
             made = [make_prompt(policy, Path(folder), frames, tokens, seed) for seed in range(PROMPTS)]
             encoder, prompts = made[0][0], [prompt for _, prompt in made]
             ours, theirs = _medians(
-                [_ours(policy, encoder, prompts), _theirs(model, encoder, prompts)], args.runs
+                [_ours(policy, encoder, prompts), generate_step(model, encoder, prompts, ANSWERS, LENGTH)],
+                args.runs,
             )
             results.append(
                 {
@@ -80,7 +82,10 @@ def _ours(policy: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
     return run
 
 
-def _theirs(model: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
+def generate_step(
+    model: Any, encoder: Encoder, prompts: Sequence[EncodedPrompt], answers: int, length: int
+) -> Callable[[], int]:
+    """Sampling by transformers' ``generate``, all answers of one length; tells how many tokens."""
     batch = encoder.collate(prompts, pad="left")
     inputs = {
         "input_ids": batch.input_ids,
@@ -90,6 +95,7 @@ def _theirs(model: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
         "second_per_grid_ts": torch.tensor([2 / prompt.clip.fps for prompt in prompts]),
         "mm_token_type_ids": 2 * (batch.input_ids == encoder.processor.video_token_id).int(),
     }
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
 
     def run() -> int:
         torch.manual_seed(0)
@@ -99,9 +105,9 @@ def _theirs(model: Any, encoder: Any, prompts: list[Any]) -> Callable[[], int]:
             temperature=1.0,
             top_k=0,
             top_p=1.0,
-            num_return_sequences=ANSWERS,
-            max_new_tokens=LENGTH,
-            min_new_tokens=LENGTH,
+            num_return_sequences=answers,
+            max_new_tokens=length,
+            min_new_tokens=length,
             eos_token_id=None,
             pad_token_id=encoder.pad_token_id,
         )

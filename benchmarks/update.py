@@ -17,12 +17,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,9 +28,9 @@ import torch
 from benchmarks.results import machine, results_table, save, versions
 from benchmarks.tiny_scene import make_answers, make_policy, make_prompt
 from benchmarks.update_growth import draw_growth
+from benchmarks.update_sides import TRLStep, medgrpo_step, trl_step
 from medgrpo.data.encode import EncodedPrompt, Encoder
 from medgrpo.data.packed_batch import AnswerBatch, pack_groups
-from medgrpo.modules.objectives import Denominators, LossInputs, Objective, policy_loss
 from medgrpo.modules.policy import QwenVLPolicy
 
 __all__ = ["main"]
@@ -60,8 +57,8 @@ def main(argv: Sequence[str] = ()) -> None:
             answers = make_answers(GROUP, length)
             cell = f"{name}: {len(prompt.ids)} + {GROUP}x{length} tokens"
             steps = {
-                "packed": _ours(policy, pack_groups(encoder, [prompt], [answers])),
-                "rows": _ours(policy, encoder.collate([prompt] * GROUP, answers)),
+                "packed": medgrpo_step(policy, pack_groups(encoder, [prompt], [answers])),
+                "rows": medgrpo_step(policy, encoder.collate([prompt] * GROUP, answers)),
                 "TRL": _theirs(policy, encoder, prompt, answers),
             }
             _check_same(policy, steps["TRL"].logps(), pack_groups(encoder, [prompt], [answers]))
@@ -84,7 +81,9 @@ def main(argv: Sequence[str] = ()) -> None:
             "answers in a group": {g: pack_groups(encoder, [prompt], [make_answers(g, 32)]) for g in SIZES},
         }
         for name, batches in growth.items():
-            spent = _interleaved({str(n): _ours(policy, batch) for n, batch in batches.items()}, args.runs)
+            spent = _interleaved(
+                {str(n): medgrpo_step(policy, batch) for n, batch in batches.items()}, args.runs
+            )
             measured[f"over {name}"] = {n: {"cpu_ms": value} for n, value in spent.items()}
             exponent = _exponent({int(n): value for n, value in spent.items()})
             results.append(
@@ -125,124 +124,21 @@ def _apart(prompt: EncodedPrompt) -> EncodedPrompt:
     return replace(prompt, clip=replace(prompt.clip))
 
 
-def _ours(policy: QwenVLPolicy, batch: AnswerBatch) -> Callable[[], None]:
-    rows, length = batch.completion_mask.shape
-    advantages = torch.linspace(-1, 1, rows)
-    sizes = Denominators(rows, batch.completion_tokens, float(batch.completion_tokens), length)
-
-    def step() -> None:
-        logps, entropy = policy.logps_and_entropy(batch)
-        inputs = LossInputs(
-            logps=logps,
-            old_logps=logps.detach(),
-            advantages=advantages,
-            mask=batch.completion_mask,
-            ref_logps=None,
-            entropy=entropy,
-        )
-        policy_loss(inputs, Objective(), sizes)[0].backward()
-
-    return step
-
-
 def _check_same(policy: QwenVLPolicy, theirs: torch.Tensor, batch: AnswerBatch) -> None:
     """Both sides must compute the same."""
     with torch.no_grad():
         torch.testing.assert_close(policy.logps(batch), theirs, atol=1e-5, rtol=0)
 
 
-class _TRLStep:
-    """TRL's loss on its own copy of the weights.
-
-    Args:
-        trainer: A ``GRPOTrainer`` with what its loss needs.
-        model: Takes what TRL passes and adds the video.
-        inputs: A micro-batch as TRL has it.
-    """
-
-    def __init__(self, trainer: Any, model: Callable[..., Any], inputs: dict[str, Any]) -> None:
-        self.trainer = trainer
-        self.model = model
-        self.inputs = inputs
-
-    def __call__(self) -> None:
-        """One update."""
-        self.trainer._compute_loss(self.model, self.inputs).backward()
-
-    @torch.no_grad()
-    def logps(self) -> torch.Tensor:
-        """Log-probabilities of the answers, ``[G, C]``."""
-        of = self.inputs
-        ids = torch.cat([of["prompt_ids"], of["completion_ids"]], dim=1)
-        length = of["completion_ids"].shape[1]
-        found: torch.Tensor = self.trainer._get_per_token_logps_and_entropies(
-            self.model, ids, torch.ones_like(ids), length, mm_token_type_ids=of["mm_token_type_ids"]
-        )[0]
-        return found
-
-
 def _theirs(
     policy: QwenVLPolicy, encoder: Encoder, prompt: EncodedPrompt, answers: list[list[int]]
-) -> _TRLStep:
-    """TRL's side, with the video passed on with every answer."""
+) -> TRLStep:
+    """TRL's side, on weights of its own."""
     from transformers import AutoModelForImageTextToText
-    from trl import GRPOTrainer
-    from trl.trainer.utils import add_fused_lm_head
 
     # As transformers loads it, without what ours changes of it.
     model = AutoModelForImageTextToText.from_pretrained(policy.path, local_files_only=True).train()
-    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
-    rows = len(answers)
-    pixels, grids = encoder.patches([prompt.clip])
-    video = {
-        "pixel_values_videos": pixels.repeat(rows, 1),
-        "video_grid_thw": grids.repeat(rows, 1),
-        "second_per_grid_ts": torch.full((rows,), 2 / prompt.clip.fps),
-        "position_ids": encoder.collate([prompt] * rows, answers).position_ids,
-    }
-    prompt_ids = torch.from_numpy(prompt.ids).repeat(rows, 1)
-    ids = torch.tensor(answers)
-    kinds = torch.cat([2 * (prompt_ids == encoder.processor.video_token_id).int(), ids.int() * 0], dim=1)
-    trainer = object.__new__(GRPOTrainer)
-    values: dict[str, Any] = {
-        "aux_loss_enabled": False,
-        "top_entropy_quantile": 1.0,
-        "off_policy_mask_threshold": None,
-        "importance_sampling_level": "token",
-        "beta": 0.0,
-        "args": SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1),
-        "loss_type": "grpo",
-        "epsilon_low": 0.2,
-        "epsilon_high": 0.3,
-        "use_vllm": False,
-        "vllm_importance_sampling_correction": False,
-        "max_completion_length": ids.shape[1],
-        "current_gradient_accumulation_steps": 1,
-        "_entropy_bonus_enabled": False,
-        "use_adaptive_entropy": False,
-        "model": SimpleNamespace(training=True),
-        "accelerator": SimpleNamespace(
-            num_processes=1,
-            is_main_process=False,  # nothing is logged
-            sync_gradients=True,
-            reduce=lambda t, reduction: t,
-            gather=lambda t: t,
-            autocast=nullcontext,
-        ),
-        "_metrics": {"train": defaultdict(list)},
-    }
-    for name, value in values.items():
-        object.__setattr__(trainer, name, value)
-    inputs = {
-        "prompt_ids": prompt_ids,
-        "prompt_mask": torch.ones_like(prompt_ids),
-        "completion_ids": ids,
-        "completion_mask": torch.ones_like(ids),
-        "advantages": torch.linspace(-1, 1, rows),
-        "num_items_in_batch": torch.tensor(ids.numel()),
-        "mm_token_type_ids": kinds,
-    }
-    return _TRLStep(trainer, lambda **given: model(**given, **video), inputs)
+    return trl_step(model, encoder, prompt, answers)
 
 
 def _interleaved(steps: dict[str, Callable[[], None]], runs: int) -> dict[str, float]:
