@@ -42,9 +42,13 @@ def flex_grouped_attention(
     compiled = query.is_cuda
     mask = _block_mask(tuple(groups), query.device, compiled)
     out: Any = _compiled(flex_attention) if compiled else flex_attention
+    # Left to choose, PyTorch decodes fewer than 128 tokens by a kernel that does not compile for this mask.
+    options: Any = {"BACKEND": "TRITON"} if compiled else None
     shared = query.shape[1] != key.shape[1]
     try:
-        seen: torch.Tensor = out(query, key, value, block_mask=mask, scale=scale, enable_gqa=shared)
+        seen: torch.Tensor = out(
+            query, key, value, block_mask=mask, scale=scale, enable_gqa=shared, kernel_options=options
+        )
     except NotImplementedError as error:
         raise UserError(f"policy.group_attention: flex cannot be used here, use sdpa: {error}") from error
     return seen.transpose(1, 2)
