@@ -44,6 +44,12 @@ HEADLINES = (
     Headline("update", "long: 535 + 8x32 tokens, time", "GRPO update, 535 prompt + 8x32 answer tokens"),
     Headline("update", "long: 535 + 8x32 tokens, live tensors", "its live tensors"),
     Headline(
+        "gpu_training",
+        "3B, short clip: update",
+        "GRPO update of 3B with LoRA on an H100, 1,943 + 8x256 tokens",
+    ),
+    Headline("gpu_training", "3B, short clip: update, peak memory", "its peak memory"),
+    Headline(
         "step",
         "4 prompts with a picture of 256 tokens, 8x32 to each: step",
         "whole GRPO step, a picture of 256 tokens",

@@ -25,7 +25,8 @@ class Gpu:
         memory: Bytes.
         flops: Dense bfloat16 FLOPs a second.
         bandwidth: Bytes of memory a second.
-        utilisation: Share of ``flops`` that is reached, recomputed ones counted, 0 to 1.
+        utilisation: Share of ``flops`` that is reached, recomputed ones counted, 0 to 1. The default is what
+            an update of 7B reached on an H100 (``benchmarks/results/gpu_training.json``).
         bandwidth_utilisation: Share of ``bandwidth`` that decoding reaches, 0 to 1.
     """
 
@@ -33,7 +34,7 @@ class Gpu:
     memory: float
     flops: float
     bandwidth: float
-    utilisation: float = 0.4
+    utilisation: float = 0.28
     bandwidth_utilisation: float = 0.7
 
     def __post_init__(self) -> None:
