@@ -47,6 +47,7 @@ HEADLINES = (
         "gpu_training",
         "3B, short clip: update",
         "GRPO update of 3B with LoRA on an H100, 1,943 + 8x256 tokens",
+        "TRL as it is by default, without FlashAttention",
     ),
     Headline("gpu_training", "3B, short clip: update, peak memory", "its peak memory"),
     Headline(
