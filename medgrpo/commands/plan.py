@@ -1,4 +1,4 @@
-"""Plan memory and time of GRPO for a model and some GPUs, from tokens, FLOPs and bytes.
+"""Plan memory and time of GRPO or SFT for a model and some GPUs, from tokens, FLOPs and bytes.
 
 Nothing is loaded and no GPU is needed. The defaults are the sizes of configs/grpo.yaml on eight H100:
 
@@ -7,6 +7,7 @@ Nothing is loaded and no GPU is needed. The defaults are the sizes of configs/gr
   medgrpo plan --quantize nf4 --memory 24          QLoRA on GPUs of 24 GB
   medgrpo plan --model DIR --gpus 2 --prompts 16   any Qwen2.5-VL or Qwen3-VL directory
   medgrpo plan --config configs/grpo.yaml --config configs/model/qwen3_vl_4b.yaml   as a run has them
+  medgrpo plan --config configs/sft.yaml --config configs/model/qwen3_vl_4b.yaml    a step of SFT
 
 Times are what --utilisation of the GPU's FLOP/s and --bandwidth-utilisation of its bandwidth give: shares
 that only a measurement on your machines tells (python -m benchmarks.gpu_training).
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from medgrpo.errors import UserError
 
 if TYPE_CHECKING:
-    from medgrpo.planning import Gpu, RunSizes
+    from medgrpo.planning import Gpu
 
 __all__ = ["add_arguments", "run"]
 
@@ -61,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="take model and sizes from a GRPO config, later files over earlier ones, the options below over "
-        "all; answers are as long as the config's tasks allow, the longest of them",
+        help="take model and sizes from a config of GRPO or SFT, later files over earlier ones, the options "
+        "below over all; answers are as long as the config's tasks allow, the longest of them",
     )
     sizes = parser.add_argument_group("sizes of a round")
     for name, what in SIZES.items():
@@ -121,17 +122,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compute and print."""
-    from medgrpo.commands.plan_tables import plan_tables
-    from medgrpo.planning import model_shape
+    from medgrpo.commands.plan_tables import plan_tables, sft_tables
+    from medgrpo.compose import compose
+    from medgrpo.planning import RunSizes, model_shape
+    from medgrpo.planning.config_sizes import is_sft, sft_sizes_of_config, sizes_of_config
     from medgrpo.planning.report import plan
+    from medgrpo.planning.sft_report import plan_sft
 
-    shape, sizes, gpu = model_shape(_model(args)), _sizes(args), _gpu(args)
-    found = plan(shape, sizes, gpu)
+    shape, given, gpu = model_shape(_model(args)), _given(args), _gpu(args)
+    tree = compose(args.config, UNUSED) if args.config else {}
+    if is_sft(tree):
+        sizes = sft_sizes_of_config(tree, given)
+        found, tables = plan_sft(shape, sizes, gpu), sft_tables
+    else:
+        sizes = sizes_of_config(tree, given) if tree else RunSizes(**given)
+        found, tables = plan(shape, sizes, gpu), plan_tables
     if args.json:
         asked: dict[str, Any] = {"model": shape.name, "sizes": asdict(sizes), "gpu": asdict(gpu)}
         print(json.dumps(asked | found, indent=1))
     else:
-        print(plan_tables(found, sizes, gpu, "markdown" if args.markdown else "text"))
+        print(tables(found, sizes, gpu, "markdown" if args.markdown else "text"))
     return 0
 
 
@@ -150,18 +160,15 @@ def _model(args: argparse.Namespace) -> str:
     return str(args.model or configured or DEFAULT_MODEL)
 
 
-def _sizes(args: argparse.Namespace) -> RunSizes:
-    from medgrpo.compose import compose
-    from medgrpo.planning import RunSizes
-    from medgrpo.planning.config_sizes import sizes_of_config
-
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """Fields of :class:`medgrpo.planning.RunSizes` that the options name."""
     options = vars(args)
     names = (*SIZES, "quantize", "strategy", "vllm_share")
     given = {name: options[name] for name in names if name in options}
     if "lora_rank" in options:
         # RunSizes names a rank below 1.
         given["rank"] = None if args.lora_rank == 0 else args.lora_rank
-    return sizes_of_config(compose(args.config, UNUSED), given) if args.config else RunSizes(**given)
+    return given
 
 
 def _gpu(args: argparse.Namespace) -> Gpu:

@@ -8,7 +8,7 @@ from typing import Any
 from medgrpo.evaluation.tables import grid
 from medgrpo.planning import Gpu, RunSizes
 
-__all__ = ["plan_tables"]
+__all__ = ["plan_tables", "sft_tables"]
 
 DAY = 86400
 
@@ -34,6 +34,37 @@ def plan_tables(found: Mapping[str, Any], sizes: RunSizes, gpu: Gpu, style: str)
         "GB that one GPU reads to decode its share of a round": _reads(found, style),
         "A day": _day(found, sizes, style),
     }
+    return _titled(tables, style)
+
+
+def sft_tables(found: Mapping[str, Any], sizes: RunSizes, gpu: Gpu, style: str) -> str:
+    """All tables of a plan of SFT.
+
+    Args:
+        found: What :func:`medgrpo.planning.sft_report.plan_sft` gives.
+        sizes: That it was asked for.
+        gpu: That it was asked for.
+        style: ``text`` or ``markdown``.
+    """
+    batch = f"a micro-batch of {sizes.groups_per_batch} x {sizes.group} answers of {sizes.answer} tokens"
+    columns = {"checkpointing": found["memory"]["checkpointing"], "kept": found["memory"]["kept"]}
+    work = [
+        [phase, _peta(flops["total"]), f"{found['seconds'][phase]:.2f}"]
+        for phase, flops in found["flops"].items()
+    ]
+    tables = {
+        "Parameters": _parameters(found, style),
+        f"Memory of one of {sizes.gpus} x {gpu.name} in {batch}, GB ({sizes.strategy})": _held(
+            columns, gpu, style
+        ),
+        f"An optimizer step of {sizes.prompts} clips at {gpu.utilisation:.0%} of FLOP/s": grid(
+            ["phase", "PFLOP", "seconds"], work, style
+        ),
+    }
+    return _titled(tables, style)
+
+
+def _titled(tables: Mapping[str, str], style: str) -> str:
     heading = "### " if style == "markdown" else ""
     return "\n\n".join(f"{heading}{title}\n\n{table}" for title, table in tables.items())
 
@@ -50,13 +81,18 @@ def _update(found: Mapping[str, Any], gpu: Gpu, style: str) -> str:
         for layout, kinds in found["memory"]["update"].items()
         for name, held in kinds.items()
     }
+    return _held(columns, gpu, style, found["memory"]["vllm"]["share"])
+
+
+def _held(columns: Mapping[str, Mapping[str, float]], gpu: Gpu, style: str, vllm: float | None = None) -> str:
+    """What is held in each case, and what that leaves."""
     names = list(dict.fromkeys(name for held in columns.values() for name in held))
     body = [[name, *(_gb(held.get(name)) for held in columns.values())] for name in names]
     totals = [sum(held.values()) for held in columns.values()]
     body.append(["all", *map(_gb, totals)])
     body.append([f"left of {gpu.memory / 1e9:g}", *(_gb(gpu.memory - total) for total in totals)])
-    free = gpu.memory - found["memory"]["vllm"]["share"]
-    body.append(["left beside vLLM", *(_gb(free - total) for total in totals)])
+    if vllm is not None:
+        body.append(["left beside vLLM", *(_gb(gpu.memory - vllm - total) for total in totals)])
     return grid(["held", *columns], body, style)
 
 

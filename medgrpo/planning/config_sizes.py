@@ -1,15 +1,15 @@
-"""The sizes of a round as a GRPO config has them, so that plan and run cannot drift apart."""
+"""The sizes of a round of GRPO, or a step of SFT, as a config has them: plan and run cannot drift apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from medgrpo.errors import UserError
 from medgrpo.planning.sizes import RunSizes, Strategy
-from medgrpo.tasks import canonical_task, get_task
+from medgrpo.tasks import TASKS, canonical_task, get_task
 
-__all__ = ["sizes_of_config"]
+__all__ = ["is_sft", "sft_sizes_of_config", "sizes_of_config"]
 
 _STRATEGIES: Mapping[str, Strategy] = {
     "auto": "ddp",
@@ -34,34 +34,83 @@ def sizes_of_config(tree: Mapping[str, Any], given: Mapping[str, Any]) -> RunSiz
         UserError: If it is no GRPO config, or its sizes do not fit each other.
     """
     try:
-        model, data = (tree[part]["init_args"] for part in ("model", "data"))
-        policy, sampling, trainer = model["policy"]["init_args"], data["sampling"], tree["trainer"]
-        lora, trains_vision = policy["lora"], not policy["freeze_vision"]
+        model, data, trainer = tree["model"]["init_args"], tree["data"]["init_args"], tree["trainer"]
         told: dict[str, Any] = {
             "prompts": data["prompts_per_round"],
             "group": model["group_size"],
-            "visual": sampling["max_tokens"],
-            "frame": sampling["frame_max_tokens"],
             "answer": model.get("max_new_tokens") or _longest_answer(data["tasks"]),
-            "rank": None if lora is None else lora["rank"],
-            "quantize": policy.get("quantize"),
-            "gpus": _gpus(trainer),
-            "strategy": _strategy(trainer.get("strategy", "auto")),
             "groups_per_batch": data["groups_per_batch"],
-            "logit_chunk": policy.get("logit_chunk", RunSizes.logit_chunk),
         }
+        told |= _shared(model, data, trainer)
         told |= _engine(model["engine"])
         told |= given
         batches = told["prompts"] * data.get("num_iterations", 1) // (told["gpus"] * told["groups_per_batch"])
         steps = max(1, batches // trainer.get("accumulate_grad_batches", 1))
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"the config says nothing of {error}; is it a GRPO config?") from None
-    if trains_vision:
-        raise UserError("plans know frozen vision towers only; the config trains it: policy.freeze_vision")
+        raise UserError(f"the config says nothing of {error}; is it one of GRPO or SFT?") from None
     return RunSizes(**({"optimizer_steps": steps} | told))
 
 
-def _longest_answer(tasks: Sequence[str]) -> int:
+def is_sft(tree: Mapping[str, Any]) -> bool:
+    """Whether a composed config is one of supervised fine-tuning."""
+    model = tree.get("model")
+    return isinstance(model, Mapping) and str(model.get("class_path")).endswith("SFTModule")
+
+
+def sft_sizes_of_config(tree: Mapping[str, Any], given: Mapping[str, Any]) -> RunSizes:
+    """Sizes of an optimizer step of SFT.
+
+    Args:
+        tree: As :func:`medgrpo.compose.compose` gives it.
+        given: Fields of :class:`RunSizes` that go over the config's.
+
+    Returns:
+        The sizes: ``prompts`` clips over all GPUs, ``group`` questions about each. Answers of records have no
+        limit: ``answer`` is the longest that an answer to any task may have in a rollout.
+
+    Raises:
+        UserError: If the config lacks one, its sizes do not fit each other, or one is given that SFT has not.
+    """
+    strange = sorted(given.keys() & {"prompts", "optimizer_steps", "max_rows", "vllm_share"})
+    if strange:
+        raise UserError(f"--{strange[0].replace('_', '-')} is of GRPO's rounds; the config is one of SFT")
+    try:
+        model, data, trainer = tree["model"]["init_args"], tree["data"]["init_args"], tree["trainer"]
+        told: dict[str, Any] = {
+            "group": data["rows_per_clip"],
+            "answer": _longest_answer(TASKS),
+            "groups_per_batch": data["clips_per_batch"],
+        }
+        told |= _shared(model, data, trainer)
+        told |= given
+        accumulated = trainer.get("accumulate_grad_batches", 1)
+        told["prompts"] = told["groups_per_batch"] * accumulated * told["gpus"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"the config says nothing of {error}; is it one of GRPO or SFT?") from None
+    return RunSizes(**told)
+
+
+def _shared(model: Mapping[str, Any], data: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """What both stages have: the policy, what it sees, the GPUs.
+
+    Raises:
+        UserError: If the vision tower is trained, or no plan knows the strategy.
+    """
+    policy, sampling = model["policy"]["init_args"], data["sampling"]
+    if not policy["freeze_vision"]:
+        raise UserError("plans know frozen vision towers only; the config trains it: policy.freeze_vision")
+    return {
+        "visual": sampling["max_tokens"],
+        "frame": sampling["frame_max_tokens"],
+        "rank": None if policy["lora"] is None else policy["lora"]["rank"],
+        "quantize": policy.get("quantize"),
+        "gpus": _gpus(trainer),
+        "strategy": _strategy(trainer.get("strategy", "auto")),
+        "logit_chunk": policy.get("logit_chunk", RunSizes.logit_chunk),
+    }
+
+
+def _longest_answer(tasks: Iterable[str]) -> int:
     """Tokens of the longest answer that one of the tasks allows."""
     return max(get_task(canonical_task(name)).max_new_tokens for name in tasks)
 

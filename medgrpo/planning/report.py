@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from medgrpo.errors import UserError
 from medgrpo.planning.groups import LAYOUTS, group_tokens
 from medgrpo.planning.memory import generation_memory, prompt_kv, update_memory, vllm_kv_tokens
 from medgrpo.planning.parameters import parameters, trainable_parameters
@@ -24,7 +25,12 @@ def plan(shape: ModelShape, sizes: RunSizes, gpu: Gpu) -> dict[str, Any]:
         gradient checkpointing and with activations kept, ``generation`` with the hf engine, vLLM's share);
         ``flops`` and ``seconds`` of a round by layout and phase; ``decode_bytes`` that a GPU reads for its
         share of the answers.
+
+    Raises:
+        UserError: If a group is a single answer.
     """
+    if sizes.group < 2:
+        raise UserError("group must be at least 2: one answer has no baseline")
     update = {
         layout: {
             name: update_memory(shape, sizes, layout, checkpointing)

@@ -56,7 +56,9 @@ GPUS = {
 
 @dataclass(frozen=True)
 class RunSizes:
-    """A round, every prompt and every answer of the same length. Defaults are those of ``configs/grpo.yaml``.
+    """A round of GRPO, every prompt and answer of one length. Defaults are those of ``configs/grpo.yaml``.
+
+    An optimizer step of SFT has the same numbers: clips are its prompts, the questions about each its group.
 
     Attributes:
         prompts: In a round, over all GPUs.
@@ -97,8 +99,6 @@ class RunSizes:
             value = getattr(self, field.name)
             if isinstance(value, int) and value < 1:
                 raise UserError(f"{field.name.replace('_', ' ')} must be at least 1, got {value}")
-        if self.group < 2:
-            raise UserError("group must be at least 2: one answer has no baseline")
         if self.prompts % self.gpus:
             raise UserError(f"{self.prompts} prompts do not divide among {self.gpus} GPUs")
         if self.quantize is not None and (self.rank is None or self.strategy == "fsdp2"):

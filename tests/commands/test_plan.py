@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from medgrpo import cli
-from medgrpo.planning import RunSizes
+from medgrpo.compose import compose
+from medgrpo.planning import RunSizes, model_shape, update_memory
+from medgrpo.planning.work import update, vision
 from tests.tiny_models import tiny_directory
 
 
@@ -20,8 +22,6 @@ def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
 
 
 def test_the_defaults_are_those_of_the_grpo_config(capsys: pytest.CaptureFixture[str]) -> None:
-    from medgrpo.compose import compose
-
     unused = ("model", "records", "statistics")
     config = compose(["configs/grpo.yaml"], [(f"paths.{name}", "unused") for name in unused])
     model, data, sizes = config["model"]["init_args"], config["data"]["init_args"], RunSizes()
@@ -91,9 +91,41 @@ def test_a_config_that_no_plan_knows_is_refused(
     assert named in capsys.readouterr().err
 
 
-def test_a_config_of_another_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["plan", "--config", "configs/sft.yaml"]) == 2
-    assert "is it a GRPO config" in capsys.readouterr().err
+def test_a_config_of_sft_plans_a_step_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("--config", "configs/sft.yaml", "--config", "configs/paper/sft.yaml")
+    told = planned(capsys, *files, "--answer", "100", "--lora-rank", "8", "--strategy", "ddp")
+    sizes = told["sizes"]
+    tree = compose([files[1], files[3]], [(f"paths.{name}", "unused") for name in ("model", "records")])
+    data, trainer = tree["data"]["init_args"], tree["trainer"]
+    assert (sizes["group"], sizes["groups_per_batch"]) == (data["rows_per_clip"], data["clips_per_batch"])
+    assert (sizes["answer"], sizes["rank"], sizes["gpus"]) == (100, 8, trainer["devices"])
+    assert sizes["prompts"] == 8 * data["clips_per_batch"] * trainer["accumulate_grad_batches"]
+    # Every question is a row of its own; the clip is encoded once.
+    shape, run = model_shape("qwen2.5-vl-7b"), RunSizes(**sizes)
+    assert told["flops"]["update"]["total"] == run.prompts * update(shape, run, "rows").total
+    assert told["flops"]["vision"]["total"] == run.prompts * vision(shape, run).total
+    assert told["memory"]["checkpointing"] == update_memory(shape, run, "rows")
+    rate = 8 * told["gpu"]["flops"] * told["gpu"]["utilisation"]
+    assert told["seconds"]["update"] == pytest.approx(told["flops"]["update"]["total"] / rate)
+
+
+def test_tables_of_sft(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--config", "configs/sft.yaml", "--group", "1", "--answer", "256"]) == 0
+    out = capsys.readouterr().out
+    for line in ("vision tower", "in a micro-batch of 1 x 1 answers of 256 tokens", "64 clips", "left of 80"):
+        assert line in out
+    assert "vLLM" not in out
+
+
+def test_numbers_of_rounds_are_refused_for_sft(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--config", "configs/sft.yaml", "--max-rows", "8"]) == 2
+    assert "--max-rows is of GRPO's rounds" in capsys.readouterr().err
+
+
+def test_a_config_of_neither_stage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.yaml").write_text("paths: {run: other}\nmodel: {init_args: {}}\ndata: {init_args: {}}\n")
+    assert cli.main(["plan", "--config", str(tmp_path / "other.yaml")]) == 2
+    assert "is it one of GRPO or SFT" in capsys.readouterr().err
 
 
 def test_half_the_rate_takes_twice_the_time_but_where_memory_bounds_it(

@@ -14,9 +14,10 @@ import torch
 from medgrpo.compose import compose, variables
 from medgrpo.modules.policy import LoRA, QwenVLPolicy
 from medgrpo.planning import GPUS, PRESETS, RunSizes, model_shape
-from medgrpo.planning.config_sizes import sizes_of_config
+from medgrpo.planning.config_sizes import sft_sizes_of_config, sizes_of_config
 from medgrpo.planning.memory import model_memory
 from medgrpo.planning.report import plan
+from medgrpo.planning.sft_report import plan_sft
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 GIVEN = [(f"paths.{name}", "unused") for name in ("model", "records", "statistics")]
@@ -140,16 +141,22 @@ def test_one_more_group_of_all_weights_would_not_fit(model: str) -> None:
     assert needed(found, more, True)["update"] > (1 - SPARE) * GPUS["h100"].memory
 
 
-@pytest.mark.parametrize("overlays", [("policy/sft_lora",), ("policy/full",), ("paper/sft",)])
+SFT_RUNS = {
+    "LoRA": ("policy/sft_lora", "trainer/ddp"),
+    "QLoRA": ("policy/sft_lora", "policy/qlora", "trainer/ddp"),
+    "full": ("policy/full", "trainer/fsdp2"),
+    "paper": ("paper/sft",),
+}
+
+
+@pytest.mark.parametrize("run", SFT_RUNS)
 @pytest.mark.parametrize("model", MODELS)
-def test_sft_trains_no_more_at_a_time_than_the_plan_of_grpo_counts(
-    model: str, overlays: tuple[str, ...]
-) -> None:
-    grpo = composed("grpo", model)["data"]["init_args"]
-    sizes, sft = sizes_of_config(composed("grpo", model), {}), composed("sft", model, *overlays)
-    data, policy = sft["data"]["init_args"], sft["model"]["init_args"]["policy"]["init_args"]
-    assert data["clips_per_batch"] <= sizes.groups_per_batch
-    assert data["clips_per_batch"] * data["rows_per_clip"] < sizes.groups_per_batch * sizes.group
-    assert data["sampling"]["max_tokens"] == grpo["sampling"]["max_tokens"] == sizes.visual
-    assert policy["gradient_checkpointing"]
-    assert policy["freeze_vision"]
+def test_every_run_of_sft_fits_eight_gpus_of_80_gb(model: str, run: str) -> None:
+    tree, gpu = composed("sft", model, *SFT_RUNS[run]), GPUS["h100"]
+    sizes = sft_sizes_of_config(tree, {})
+    assert (sizes.gpus, sizes.group, sizes.groups_per_batch) == (8, 3, 1)
+    assert sizes.answer == 2048  # an answer of dense captioning may be the longest
+    assert sizes.prompts == 8 * 1 * tree["trainer"]["accumulate_grad_batches"]
+    assert tree["model"]["init_args"]["policy"]["init_args"]["gradient_checkpointing"]
+    held = plan_sft(model_shape(MODELS[model]), sizes, gpu)["memory"]
+    assert sum(held["checkpointing"].values()) <= (1 - SPARE) * gpu.memory < sum(held["kept"].values())
