@@ -123,7 +123,9 @@ def test_numbers_of_rounds_are_refused_for_sft(capsys: pytest.CaptureFixture[str
 
 
 def test_a_config_of_neither_stage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "other.yaml").write_text("paths: {run: other}\nmodel: {init_args: {}}\ndata: {init_args: {}}\n")
+    (tmp_path / "other.yaml").write_text(
+        "{paths: {run: other}, model: {init_args: {}}, data: {init_args: {}}}"
+    )
     assert cli.main(["plan", "--config", str(tmp_path / "other.yaml")]) == 2
     assert "is it one of GRPO or SFT" in capsys.readouterr().err
 
