@@ -40,10 +40,10 @@ def draw_gains(results: Mapping[str, Mapping[str, Any]], picture: Path = PICTURE
     axis.barh(names, widths, left=starts, color=colours, height=0.6)
     for row, value in enumerate(gains):
         beside = {"va": "center", "fontsize": 8}
-        axis.text(max(1.0, value) * 1.1, row, f"{value:.3g}x", **beside)
+        axis.text(max(1.0, value) * 1.1, row, f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x", **beside)
     axis.set_xscale("log")
     axis.axvline(1.0, color="black", linewidth=0.8)
-    axis.set_xlim(min(gains) / 2, max(gains) * 6)
+    axis.set_xlim(min(gains) / 2, max(gains) * 10)
     axis.set_xlabel("times better than the peer (blue), or worse (yellow); logarithmic")
     axis.tick_params(axis="y", labelsize=8)
     picture.parent.mkdir(parents=True, exist_ok=True)
