@@ -26,7 +26,7 @@ from medgrpo.evaluation.raters import alpha, kappa, spearman
 from medgrpo.evaluation.verdict_store import VerdictStore
 from medgrpo.evaluation.verdicts import Verdict, answer_hash
 from medgrpo.rewards.judges import load_rubric
-from tests.app.browsing import serving
+from tests.app.browsing import serving, watched
 from tests.app.review_scene import make_context
 from tests.app.scene import ATTACK
 from tests.app.test_html import Reader
@@ -212,30 +212,25 @@ def address(context: Context) -> Iterator[str]:
 
 @pytest.mark.browser
 def test_the_page_compares_and_prepares(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.goto(f"{address}review/")
-    expect(page.locator("#review-item")).to_contain_text("There is nothing to review yet")
-    page.goto(f"{address}agreement/")
-    tables = page.locator("#agreement-tables")
-    expect(tables).to_contain_text("48 verdicts of 2 reviewers")
-    expect(tables.locator("table")).to_have_count(3)
-    expect(tables).to_contain_text("onerror")
-    assert page.locator("[onerror]").count() == 0
-    assert page.evaluate("window.hacked") is None
-    page.get_by_text("What do these numbers mean?").click()
-    expect(tables).to_contain_text("beyond what chance would give")
-    page.get_by_label("Answers", exact=True).fill("0")
-    page.get_by_role("button", name="Prepare the review").click()
-    expect(page.locator("#prepare-said")).to_contain_text("must be a whole number from 1")
-    page.get_by_label("Answers", exact=True).fill("10")
-    page.get_by_role("button", name="Prepare the review").click()
-    expect(page.locator("#prepare-said")).to_contain_text("Review 1 (10 answers) is ready")
-    expect(page.locator("#prepare-list")).to_contain_text("4 for all of 2 reviewers")
-    page.goto(f"{address}review/")
-    page.get_by_label("Your name").fill("Ada")
-    page.get_by_role("button", name="Start").click()
-    expect(page.locator("#review-progress")).to_contain_text("0 of 7")
-    page.close()
-    assert errors == []
+    with watched(browser, f"{address}review/") as page:
+        expect(page.locator("#review-item")).to_contain_text("There is nothing to review yet")
+        page.goto(f"{address}agreement/")
+        tables = page.locator("#agreement-tables")
+        expect(tables).to_contain_text("48 verdicts of 2 reviewers")
+        expect(tables.locator("table")).to_have_count(3)
+        expect(tables).to_contain_text("onerror")
+        assert page.locator("[onerror]").count() == 0
+        assert page.evaluate("window.hacked") is None
+        page.get_by_text("What do these numbers mean?").click()
+        expect(tables).to_contain_text("beyond what chance would give")
+        page.get_by_label("Answers", exact=True).fill("0")
+        page.get_by_role("button", name="Prepare the review").click()
+        expect(page.locator("#prepare-said")).to_contain_text("must be a whole number from 1")
+        page.get_by_label("Answers", exact=True).fill("10")
+        page.get_by_role("button", name="Prepare the review").click()
+        expect(page.locator("#prepare-said")).to_contain_text("Review 1 (10 answers) is ready")
+        expect(page.locator("#prepare-list")).to_contain_text("4 for all of 2 reviewers")
+        page.goto(f"{address}review/")
+        page.get_by_label("Your name").fill("Ada")
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#review-progress")).to_contain_text("0 of 7")

@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Response, WebSocket, expect
 
 from app.context import Context
 from medgrpo.evaluation.verdict_store import stored_verdicts
-from tests.app.browsing import serving
+from tests.app.browsing import serving, watched
 from tests.app.review_scene import make_context, make_review
 from tests.app.scene import ATTACK
 
@@ -62,16 +61,8 @@ def address(context: Context) -> Iterator[str]:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page that must ask only this machine and write no error to the console."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
-    asked: list[str] = []
-    errors: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    opened.close()
-    assert [url for url in asked if urlsplit(url).hostname not in ("127.0.0.1", None)] == []
-    assert errors == []
+    with watched(browser, f"{address}review/") as opened:
+        yield opened
 
 
 def enter(page: Page, address: str, name: str) -> None:
