@@ -80,12 +80,6 @@ def main(argv: Sequence[str] = ()) -> None:
             ]
             for report in reports
         ],
-        "stage_seconds": {
-            stage["name"]: _spread(
-                [s["seconds"] for report in reports for s in report["stages"] if s["name"] == stage["name"]]
-            )
-            for stage in reports[0]["stages"]
-        },
     }
     if args.times:
         result["alone"] = json.loads(args.times.read_text())["stages"]
@@ -187,13 +181,7 @@ def table(result: Mapping[str, Any], style: str = "text") -> str:
 
 
 def _page(result: Mapping[str, Any]) -> str:
-    """The result as a page: the table, the stage times, and what was lost outside the RL mix."""
-    seconds = [
-        [name, f"{entry['mean']:.0f}", " ".join(f"{value:.0f}" for value in entry["values"])]
-        for name, entry in result["stage_seconds"].items()
-    ]
-    total = sum(entry["mean"] for entry in result["stage_seconds"].values())
-    seconds.append(["together", f"{total:.0f}", ""])
+    """The result as a page: the table, what was lost outside the RL mix, and how long a demo takes."""
     quartiles = [
         [pair, *(" / ".join(f"{value:.2f}" for value in by_seed[pair]) for by_seed in result["difficulty"])]
         for pair in result["difficulty"][0]
@@ -225,10 +213,6 @@ def _page(result: Mapping[str, Any]) -> str:
             *lost,
             "",
             *_alone(result.get("alone", [])),
-            f"## Stage times of the seeds, {result['jobs']} at a time on one core each, seconds",
-            "",
-            grid(["stage", "mean", "by seed"], seconds, "markdown"),
-            "",
         ]
     )
 
